@@ -1,0 +1,1 @@
+//! fabric-engine: see `run_loop` for the packet loop.

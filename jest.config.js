@@ -1,0 +1,10 @@
+/** One runner for every TypeScript test in the tree. Types are stripped, not checked: `npm run check` does that. */
+export default {
+  testEnvironment: "node",
+  extensionsToTreatAsEsm: [".ts"],
+  transform: { "\\.ts$": "<rootDir>/hack/jest/strip-types.cjs" },
+  testMatch: ["<rootDir>/{crds,protocol,engine,operator,agent,cli,hack}/**/*.test.ts"],
+  testPathIgnorePatterns: ["/node_modules/", "/target/"],
+  modulePathIgnorePatterns: ["/target/"],
+  testTimeout: 30_000,
+};
