@@ -1,0 +1,56 @@
+/**
+ * A node's snapshot: everything one node needs to live by until it expires, and nothing about the rest of the fabric.
+ * It is complete: what is not in it is no longer allowed.
+ */
+import { z } from "zod";
+import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
+import { NODE_ID_PATTERN, NODE_NAME_PATTERN } from "../identity/spiffe.ts";
+import { MAX_ENDPOINT_LENGTH } from "../ip/endpoint.ts";
+
+export const MAX_CANDIDATES = 16;
+export const MAX_PEERS = 2000;
+export const MAX_REVOCATIONS = 2000;
+
+const nodeId = z.string().regex(NODE_ID_PATTERN);
+const nodeName = z.string().regex(NODE_NAME_PATTERN);
+const fingerprint = z.string().regex(FINGERPRINT_PATTERN);
+const endpoint = z.string().max(MAX_ENDPOINT_LENGTH);
+const addresses = z.object({ ipv4: z.ipv4(), ipv6: z.ipv6() });
+
+/**
+ * Where a node may be reached. `host`: an address of one of its interfaces that everyone may use; `private`: one that only
+ * its own locality may use; `mapped`: what the operator saw it come from.
+ */
+export const candidate = z.object({ endpoint, kind: z.enum(["host", "private", "mapped"]) });
+export type Candidate = z.infer<typeof candidate>;
+
+export const snapshotPeer = z.object({
+  nodeId,
+  nodeName,
+  fingerprint,
+  addresses,
+  candidates: z.array(candidate).max(MAX_CANDIDATES),
+});
+export type SnapshotPeer = z.infer<typeof snapshotPeer>;
+
+export const nodeSnapshotBody = z.object({
+  nodeId,
+  nodeName,
+  roles: z.array(z.string().max(32)).max(32),
+  addresses,
+  /** The whole overlay: what is routed into the tunnel. */
+  pools: z.object({ ipv4: z.cidrv4(), ipv6: z.cidrv6() }),
+  /** Largest inner packet, bytes. */
+  mtu: z.int().min(1280).max(9000),
+  control: z.object({
+    endpoints: z.array(endpoint).min(1).max(8),
+    spiffeId: z.string().max(128),
+    fingerprint,
+  }),
+  peers: z.array(snapshotPeer).max(MAX_PEERS),
+  /** Nodes to refuse whatever their certificates say. */
+  revoked: z.array(z.object({ nodeId, fingerprint, reason: z.string().max(256) })).max(MAX_REVOCATIONS),
+  /** The trust root in force (a signed document of its own), so that its rotation travels with the snapshot. */
+  trustRoot: z.string().max(65536),
+});
+export type NodeSnapshotBody = z.infer<typeof nodeSnapshotBody>;

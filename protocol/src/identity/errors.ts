@@ -1,0 +1,10 @@
+export type IdentityErrorCode = "SPIFFE_ID_INVALID" | "CSR_INVALID" | "CSR_FORBIDDEN_SAN";
+
+export class IdentityError extends Error {
+  readonly code: IdentityErrorCode;
+  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "IdentityError";
+    this.code = code;
+  }
+}
