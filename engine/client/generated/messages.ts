@@ -1,0 +1,171 @@
+// Generated from engine/src/socket/messages.rs by `UPDATE_BINDINGS=1 cargo test --lib bindings`. Do not edit.
+
+export const PROTOCOL_VERSION = 1;
+export const MAX_FRAME_BYTES = 16777216;
+export const MAX_PAYLOAD_BYTES = 1048576;
+export const MAX_KIND_BYTES = 64;
+export const MAX_PEERS = 10000;
+export const MAX_CANDIDATES = 16;
+export const MAX_PREFIXES = 256;
+export const MAX_REVOKED = 10000;
+
+/**
+ * What a client asks for.
+ */
+export type Request = { 
+/**
+ * Chosen by the client, echoed in the reply.
+ */
+id: number, command: Command, };
+
+export type Command = { "type": "hello" } & HelloCommand | { "type": "describe" } | { "type": "apply" } & ApplyCommand | { "type": "send" } & SendCommand | { "type": "stop" };
+
+export type HelloCommand = { protocol: number, };
+
+export type ApplyCommand = { desired: Desired, };
+
+export type SendCommand = { peer: string, kind: string, payload: Uint8Array, };
+
+/**
+ * The complete desired state: what is absent is removed.
+ */
+export type Desired = { 
+/**
+ * The client's own number for this state, shown again by `describe`.
+ */
+revision: number, trustDomain: string, 
+/**
+ * When all of it ends by itself, if no newer state comes.
+ */
+expiresAtMs: number, 
+/**
+ * The authority that this state reflects; announced to peers.
+ */
+authority: Authority, identity: IdentityIntent, 
+/**
+ * Absent (null): no tunnel interface.
+ */
+tunnel: TunnelIntent | null, peers: Array<PeerIntent>, 
+/**
+ * Fingerprints that are refused even with a valid certificate.
+ */
+revoked: Array<string>, };
+
+/**
+ * A decision of the cluster's authority; ordered by term, then epoch.
+ */
+export type Authority = { term: number, epoch: number, };
+
+export type IdentityIntent = { spiffeId: string, 
+/**
+ * Leaf first. The private key is read by the engine itself.
+ */
+certificateChainPem: Array<string>, caCertificatesPem: Array<string>, };
+
+export type TunnelIntent = { 
+/**
+ * Addresses of this node with their prefix length, e.g. `100.96.0.5/32`.
+ */
+addresses: Array<string>, 
+/**
+ * Prefixes routed into the tunnel.
+ */
+routes: Array<string>, mtu: number, };
+
+export type PeerIntent = { 
+/**
+ * Opaque: a node id, or `operator`.
+ */
+id: string, spiffeId: string, 
+/**
+ * Lowercase hex SHA-256 of the public key (SPKI DER).
+ */
+fingerprint: string, 
+/**
+ * `ip:port`; empty: never dialled, only accepted.
+ */
+candidates: Array<string>, 
+/**
+ * Inner sources accepted from this peer = destinations routed to it.
+ */
+remotePrefixes: Array<string>, 
+/**
+ * Inner destinations accepted from this peer = sources it may be sent from.
+ */
+localPrefixes: Array<string>, expiresAtMs: number, };
+
+/**
+ * What goes back to a client.
+ */
+export type ServerMessage = { id: number, result: CommandResult, } | { id: number, error: CommandError, } | { event: Event, };
+
+export type CommandResult = HelloResult | State | ApplyResult | Record<symbol, never>;
+
+/**
+ * A refusal: a stable code of `codes` and a sentence for people.
+ */
+export type CommandError = { code: string, message: string, };
+
+export type HelloResult = { protocol: number, engineVersion: string, 
+/**
+ * Random for each start of the engine: another one means that everything must be applied again.
+ */
+instanceId: string, startedAtMs: number, };
+
+export type ApplyResult = { 
+/**
+ * What the command changed, for people and logs; empty when all was so already.
+ */
+changed: Array<string>, };
+
+/**
+ * Everything a client needs to know after it (re)connects.
+ */
+export type State = { instanceId: string, engineVersion: string, startedAtMs: number, 
+/**
+ * Revision of the applied desired state; 0 when there is none.
+ */
+revision: number, identity: IdentityState | null, tunnel: TunnelState | null, 
+/**
+ * Addresses that the UDP socket is bound to.
+ */
+listen: Array<string>, peers: Array<PeerState>, counters: Record<string, number>, 
+/**
+ * What the operator of this host should know, e.g. `real-time priority refused`.
+ */
+notes: Array<string>, };
+
+export type IdentityState = { spiffeId: string, fingerprint: string, notAfterMs: number, };
+
+export type TunnelState = { interface: string, addresses: Array<string>, routes: Array<string>, mtu: number, };
+
+export type SessionState = "none" | "connecting" | "ready" | "draining";
+
+export type PeerState = { id: string, spiffeId: string, session: SessionState, 
+/**
+ * `ip:port` of the session's path.
+ */
+remote: string | null, rttMicros: number | null, 
+/**
+ * Since when `session` is what it is.
+ */
+sinceMs: number, 
+/**
+ * UDP payload that the path carries.
+ */
+mtu: number | null, txPackets: number, rxPackets: number, txBytes: number, rxBytes: number, 
+/**
+ * Packets that were not passed on, by reason.
+ */
+dropped: Record<string, number>, lastFailure: PeerFailure | null, 
+/**
+ * What the peer says it has applied.
+ */
+remoteAuthority: Authority | null, };
+
+export type PeerFailure = { code: string, message: string, atMs: number, };
+
+/**
+ * What happened, told to every client that said hello.
+ */
+export type Event = { "type": "sessionReady", peer: string, remote: string, remoteAuthority: Authority, } | { "type": "authorityChanged", peer: string, remoteAuthority: Authority, } | { "type": "sessionClosed", peer: string, code: string, message: string, } | { "type": "refused", remote: string, code: string, spiffeId: string | null, count: number, } | { "type": "message", peer: string, kind: string, payload: Uint8Array, } | { "type": "expired", what: string, } | { "type": "resync" };
