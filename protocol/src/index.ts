@@ -14,4 +14,5 @@ export * from "./identity/fingerprint.ts";
 export * from "./identity/spiffe.ts";
 export * from "./ip/cidr.ts";
 export * from "./ip/endpoint.ts";
+export * from "./identity/x509.ts";
 export * from "./token/token.ts";

@@ -10,15 +10,13 @@ import {
   createPublicKey,
   generateKeyPairSync,
 } from "node:crypto";
-import * as x509 from "@peculiar/x509";
+import { x509 } from "./x509.ts";
 import { IdentityError } from "./errors.ts";
 import { fingerprintOfKey } from "./fingerprint.ts";
 
 export const MAX_CSR_LENGTH = 4096;
 const P256 = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNING = { ...P256, hash: "SHA-256" } as const;
-
-x509.cryptoProvider.set(webcrypto);
 
 /** A fresh ECDSA P-256 key as PKCS #8 PEM. */
 export function generateNodeKey(): string {
