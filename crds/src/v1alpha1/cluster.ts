@@ -1,0 +1,216 @@
+/** Cluster: one fabric cluster, which is one trust domain and one namespace. */
+import { z } from "zod";
+import { defineKind } from "../schema/kind.ts";
+import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
+import { counter, dnsName, immutable, nodeCount, observedGeneration, socketAddress } from "./fields.ts";
+
+const HOST = String.raw`([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])`;
+
+const addressPools = z
+  .object({
+    ipv4: z
+      .string()
+      .min(9)
+      .max(18)
+      .meta({
+        description:
+          "Overlay IPv4 pool as CIDR, between /8 and /30, e.g. 100.96.0.0/16. Each node gets one address.",
+        "x-kubernetes-validations": [
+          {
+            rule: "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)",
+            message: "must be an IPv4 CIDR without host bits, e.g. 100.96.0.0/16",
+          },
+          {
+            rule: "!isCIDR(self) || (cidr(self).prefixLength() >= 8 && cidr(self).prefixLength() <= 30)",
+            message: "the prefix length must be between 8 and 30",
+          },
+        ],
+      }),
+    ipv6: z
+      .string()
+      .min(4)
+      .max(49)
+      .meta({
+        description:
+          "Overlay IPv6 pool as CIDR, between /16 and /120, e.g. fd5a::/64. Each node gets one address.",
+        "x-kubernetes-validations": [
+          {
+            rule: "isCIDR(self) && cidr(self).ip().family() == 6 && cidr(self).masked() == cidr(self)",
+            message: "must be an IPv6 CIDR without host bits, e.g. fd5a::/64",
+          },
+          {
+            rule: "!isCIDR(self) || (cidr(self).prefixLength() >= 16 && cidr(self).prefixLength() <= 120)",
+            message: "the prefix length must be between 16 and 120",
+          },
+        ],
+      }),
+  })
+  .meta({
+    description:
+      "Where overlay addresses are allocated from. Cannot be changed: nodes hold addresses from these pools.",
+    "x-kubernetes-validations": immutable("addressPools"),
+  });
+
+const endpoints = z
+  .object({
+    enrolment: z
+      .array(
+        z
+          .string()
+          .max(320)
+          .regex(new RegExp(`^https://${HOST}:[0-9]{1,5}$`)),
+      )
+      .min(1)
+      .max(8)
+      .meta({
+        description:
+          "Where nodes ask to join, as https://host:port. The server certificate names these hosts.",
+        "x-kubernetes-list-type": "set",
+      }),
+    control: z.array(socketAddress).min(1).max(8).meta({
+      description:
+        "Where nodes reach the operator over QUIC, as ip:port (UDP), tried in order. IPv6 stands in brackets.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+  })
+  .meta({ description: "Addresses under which the operator is reachable from nodes." });
+
+const certificates = z
+  .object({
+    nodeLifetimeSeconds: z.int().min(120).max(2_592_000).default(86_400).meta({
+      description:
+        "How long a node's certificate is valid. Agents renew it well before; a node away for longer must be seen by the operator again.",
+    }),
+  })
+  .default({ nodeLifetimeSeconds: 86_400 })
+  .meta({ description: "Lifetimes of the certificates that the operator issues." });
+
+const documents = z
+  .object({
+    snapshotLifetimeSeconds: z.int().min(60).max(604_800).default(43_200).meta({
+      description:
+        "How long nodes keep working on a signed snapshot while the operator is away. Never outlives the node's certificate.",
+    }),
+  })
+  .default({ snapshotLifetimeSeconds: 43_200 })
+  .meta({ description: "Lifetimes of signed documents." });
+
+const tunnel = z
+  .object({
+    mtu: z
+      .int()
+      .min(1280)
+      .max(9000)
+      .default(1280)
+      .meta({ description: "MTU in bytes of the overlay interface on every node. 1280 fits any path." }),
+  })
+  .default({ mtu: 1280 })
+  .meta({ description: "The overlay interface." });
+
+const spec = z
+  .object({
+    trustDomain: dnsName.meta({
+      description:
+        "Name of this fabric cluster in every identity and document, e.g. home.example. Cannot be changed.",
+      "x-kubernetes-validations": immutable("trustDomain"),
+    }),
+    reachability: z.enum(["None", "Mesh"]).default("None").meta({
+      description: "Who may talk to whom. None: no node. Mesh: every active node may talk to every other.",
+    }),
+    addressPools,
+    endpoints,
+    certificates,
+    documents,
+    tunnel,
+  })
+  .meta({ description: "What the platform owner wants." });
+
+const authority = z
+  .object({
+    ledgerId: z.string().max(64).optional().meta({
+      description:
+        "Id of the ledger that rules this cluster. An operator with another ledger refuses to sign.",
+    }),
+    term: counter
+      .optional()
+      .meta({ description: "Term of the operator in office; each one takes a higher." }),
+    epoch: counter.optional().meta({ description: "Number of the newest decision that nodes should know." }),
+    holder: z.string().max(253).optional().meta({ description: "The operator process in office." }),
+    caPin: z.string().max(64).optional().meta({
+      description: "base64url SHA-256 of the CA's public key (SPKI). Join tokens carry it.",
+    }),
+    caCertificate: z
+      .string()
+      .max(8192)
+      .optional()
+      .meta({ description: "CA certificate of the cluster, PEM." }),
+    signingKeyIds: z
+      .array(z.string().min(1).max(128))
+      .max(16)
+      .optional()
+      .meta({ description: "Ids of the keys that sign documents.", "x-kubernetes-list-type": "set" }),
+  })
+  .optional()
+  .meta({ description: "Who signs for this cluster, and since which decision." });
+
+const status = z
+  .object({
+    observedGeneration,
+    conditions: conditions(
+      "Ready sums up; AuthorityHeld says whether an operator holds the authority to sign for this cluster.",
+    ),
+    authority,
+    nodes: z
+      .object({
+        approved: nodeCount.optional().meta({ description: "Nodes that are members and not revoked." }),
+        connected: nodeCount.optional().meta({ description: "Members with a live control session." }),
+        confirmed: nodeCount
+          .optional()
+          .meta({ description: "Members that confirmed the newest epoch: they act on all decisions made." }),
+      })
+      .optional()
+      .meta({ description: "How many nodes, and how many of them are up to date." }),
+  })
+  .meta({ description: "What the operator found. Written by the operator only." });
+
+export const clusterKind = defineKind({
+  kind: "Cluster",
+  plural: "clusters",
+  singular: "cluster",
+  shortName: "fcl",
+  description:
+    "Cluster is one fabric cluster: a trust domain with its own certificate authority, address pools and nodes. It lives alone in its namespace, together with everything that belongs to it.",
+  spec,
+  status,
+  columns: [
+    readyColumn,
+    reasonColumn,
+    { name: "Nodes", type: "integer", jsonPath: ".status.nodes.approved", description: "Approved nodes." },
+    {
+      name: "Connected",
+      type: "integer",
+      jsonPath: ".status.nodes.connected",
+      description: "Nodes with a live control session.",
+    },
+    { name: "Term", type: "integer", jsonPath: ".status.authority.term", description: "Authority term." },
+    {
+      name: "Epoch",
+      type: "integer",
+      jsonPath: ".status.authority.epoch",
+      description: "Newest decision.",
+      priority: 1,
+    },
+    {
+      name: "Confirmed",
+      type: "integer",
+      jsonPath: ".status.nodes.confirmed",
+      description: "Nodes that act on the newest decision.",
+      priority: 1,
+    },
+    ageColumn,
+  ],
+});
+
+export type ClusterSpec = z.output<typeof spec>;
+export type ClusterStatus = z.output<typeof status>;
+export type Cluster = ReturnType<typeof clusterKind.validate>;

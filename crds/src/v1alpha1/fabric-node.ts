@@ -1,0 +1,169 @@
+/** FabricNode: a member of the fabric cluster. Made by the operator on approval; the owner suspends or revokes it. */
+import { z } from "zod";
+import { defineKind } from "../schema/kind.ts";
+import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
+import {
+  counter,
+  dateTime,
+  fingerprint,
+  groupName,
+  immutable,
+  ipv4Address,
+  ipv6Address,
+  nameIsLabel,
+  nodeCount,
+  observedGeneration,
+  reasonText,
+  uuid,
+} from "./fields.ts";
+import { role, ROLES } from "./role.ts";
+
+const spec = z
+  .object({
+    nodeId: uuid.meta({
+      description: "Id given at approval; part of the node's SPIFFE identity. Cannot be changed.",
+      "x-kubernetes-validations": immutable("nodeId"),
+    }),
+    fingerprint: fingerprint.meta({
+      description: "Hex SHA-256 of the node's public key (SPKI). Cannot be changed: a new key is a new node.",
+      "x-kubernetes-validations": immutable("fingerprint"),
+    }),
+    area: groupName
+      .optional()
+      .meta({ description: "Failure domain that the node stands in, e.g. a region or a site." }),
+    localityGroup: groupName.optional().meta({
+      description:
+        "Nodes with the same value share a private network and may reach each other by private addresses. Derived when empty.",
+    }),
+    suspended: z.boolean().default(false).meta({
+      description: "Takes the node out of the fabric for a while: peers refuse it, its identity stays.",
+    }),
+    revoked: z
+      .object({
+        reason: reasonText.meta({ description: "Why. Peers and people get to read it." }),
+      })
+      .optional()
+      .meta({
+        description:
+          "Takes the node out of the fabric for good: its identity is refused everywhere. Cannot be undone.",
+      }),
+  })
+  .meta({
+    description: "What the owner wants of this node.",
+    "x-kubernetes-validations": [
+      {
+        rule: "!has(oldSelf.revoked) || has(self.revoked)",
+        message: "a revocation cannot be undone; let the node join again with a new key",
+        reason: "FieldValueForbidden",
+      },
+    ],
+  });
+
+const status = z
+  .object({
+    observedGeneration,
+    conditions: conditions(
+      "Ready sums up: Connected, AwaitingNode, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part.",
+    ),
+    addresses: z
+      .object({
+        ipv4: ipv4Address.optional().meta({ description: "Overlay IPv4 address." }),
+        ipv6: ipv6Address.optional().meta({ description: "Overlay IPv6 address." }),
+      })
+      .optional()
+      .meta({ description: "Overlay addresses of the node." }),
+    roles: z
+      .array(role)
+      .max(ROLES.length)
+      .optional()
+      .meta({ description: "Roles in force.", "x-kubernetes-list-type": "set" }),
+    version: z.string().max(64).optional().meta({ description: "Version of the agent." }),
+    localityGroup: groupName
+      .optional()
+      .meta({ description: "Locality group in force: the one of spec, or the derived one." }),
+    natGroup: z.string().max(63).optional().meta({
+      description:
+        "Address under which the node appears to the operator. Nodes with the same one share a NAT.",
+    }),
+    peers: z
+      .object({
+        direct: nodeCount.optional().meta({ description: "Peers with a live direct session." }),
+        known: nodeCount.optional().meta({ description: "Peers that the node's snapshot names." }),
+      })
+      .optional()
+      .meta({ description: "Peers, as the node counts them." }),
+    snapshot: z
+      .object({
+        term: counter.optional().meta({ description: "Authority term that signed it." }),
+        epoch: counter.optional().meta({ description: "Newest decision that it reflects." }),
+        expiresAt: dateTime.optional().meta({ description: "Until when the node may live by it." }),
+      })
+      .optional()
+      .meta({ description: "The signed snapshot that the node confirmed to live by." }),
+    certificate: z
+      .object({ notAfter: dateTime.optional().meta({ description: "Until when it is valid." }) })
+      .optional()
+      .meta({ description: "The node's newest certificate." }),
+    lastHeartbeatTime: dateTime
+      .optional()
+      .meta({ description: "When the operator last heard of the node; coarse, written at most every 30 s." }),
+  })
+  .meta({ description: "What the operator found. Written by the operator only." });
+
+export const fabricNodeKind = defineKind({
+  kind: "FabricNode",
+  plural: "fabricnodes",
+  singular: "fabricnode",
+  shortName: "fn",
+  description:
+    "FabricNode is a member of the fabric cluster: a host with its own key, certificate and overlay addresses. The operator makes it when a JoinRequest is approved.",
+  spec,
+  status,
+  rules: [nameIsLabel("FabricNode")],
+  columns: [
+    readyColumn,
+    reasonColumn,
+    { name: "Area", type: "string", jsonPath: ".spec.area", description: "Failure domain." },
+    { name: "Roles", type: "string", jsonPath: ".status.roles", description: "Roles in force." },
+    {
+      name: "Peers",
+      type: "integer",
+      jsonPath: ".status.peers.direct",
+      description: "Peers with a live direct session.",
+    },
+    { name: "Version", type: "string", jsonPath: ".status.version", description: "Version of the agent." },
+    {
+      name: "IPv4",
+      type: "string",
+      jsonPath: ".status.addresses.ipv4",
+      description: "Overlay IPv4 address.",
+      priority: 1,
+    },
+    {
+      name: "IPv6",
+      type: "string",
+      jsonPath: ".status.addresses.ipv6",
+      description: "Overlay IPv6 address.",
+      priority: 1,
+    },
+    {
+      name: "NAT",
+      type: "string",
+      jsonPath: ".status.natGroup",
+      description: "Address that the node appears under.",
+      priority: 1,
+    },
+    {
+      name: "Epoch",
+      type: "integer",
+      jsonPath: ".status.snapshot.epoch",
+      description: "Newest decision that the node lives by.",
+      priority: 1,
+    },
+    ageColumn,
+  ],
+});
+
+export type FabricNodeSpec = z.output<typeof spec>;
+export type FabricNodeStatus = z.output<typeof status>;
+export type FabricNode = ReturnType<typeof fabricNodeKind.validate>;

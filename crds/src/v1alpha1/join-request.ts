@@ -1,0 +1,156 @@
+/** JoinRequest: a host asks to become a node. The operator makes it; people decide by adding themselves to `approvals`. */
+import { z } from "zod";
+import { defineKind } from "../schema/kind.ts";
+import { ageColumn, conditions, readyColumn } from "./condition.ts";
+import {
+  counter,
+  dateTime,
+  dnsLabel,
+  fingerprint,
+  groupName,
+  observedGeneration,
+  reasonText,
+  socketAddress,
+  userName,
+  uuid,
+} from "./fields.ts";
+import { role } from "./role.ts";
+
+const fact = z.string().max(128).optional();
+
+const facts = z
+  .object({
+    hostname: z.string().max(253).optional().meta({ description: "The host's own name." }),
+    os: fact.meta({ description: "Operating system." }),
+    arch: fact.meta({ description: "Processor architecture." }),
+    kernel: fact.meta({ description: "Kernel release." }),
+    cpus: z.int().min(0).max(65_536).optional().meta({ description: "Number of processors." }),
+    memoryBytes: counter.optional().meta({ description: "Memory in bytes." }),
+    agentVersion: z.string().max(64).optional().meta({ description: "Version of the agent." }),
+  })
+  .meta({ description: "What the host says of itself. Not proved." });
+
+const approval = z.object({
+  user: userName.meta({
+    description: "Who decides: your own user name. The API server refuses an entry for anybody else.",
+  }),
+  decision: z.enum(["Approve", "Deny"]).meta({ description: "Approve or Deny." }),
+  reason: reasonText.optional().meta({ description: "Why. The one who asked gets to read it." }),
+});
+
+const spec = z
+  .object({
+    nodeName: dnsLabel.meta({ description: "Name that the node wants to have." }),
+    fingerprint: fingerprint.meta({
+      description:
+        "Hex SHA-256 of the host's public key (SPKI). Compare it with what `fabric status` shows there.",
+    }),
+    tokenName: dnsLabel.meta({ description: "JoinToken that it came with." }),
+    requestedRoles: z
+      .array(role)
+      .max(16)
+      .default([])
+      .meta({ description: "Roles that it asks for.", "x-kubernetes-list-type": "set" }),
+    area: groupName.optional().meta({ description: "Area that it stands in." }),
+    facts,
+    capabilities: z
+      .object({
+        protocolVersions: z
+          .array(z.int().min(0).max(65_535))
+          .max(16)
+          .meta({ description: "Fabric protocol versions it speaks.", "x-kubernetes-list-type": "set" }),
+      })
+      .meta({ description: "What the host can do. Never a permission." }),
+    candidates: z.array(socketAddress).max(16).default([]).meta({
+      description: "Addresses where the host believes to be reachable, as ip:port.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+    attestation: z
+      .object({ type: z.enum(["JoinToken"]).meta({ description: "JoinToken: it knew the token's secret." }) })
+      .meta({ description: "How the request was proved to be allowed." }),
+    approvals: z
+      .array(approval)
+      .max(8)
+      .optional()
+      .meta({
+        description:
+          "Decisions of people, one entry per user; each can write only their own. The first one decides.",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["user"],
+      }),
+  })
+  .meta({
+    description: "What the host asks for, and what people say to it.",
+    "x-kubernetes-validations": [
+      {
+        rule: [
+          "nodeName",
+          "fingerprint",
+          "tokenName",
+          "requestedRoles",
+          "facts",
+          "capabilities",
+          "candidates",
+          "attestation",
+        ]
+          .map((field) => `self.${field} == oldSelf.${field}`)
+          .concat("self.?area == oldSelf.?area")
+          .join(" && "),
+        message: "only approvals can be changed",
+        reason: "FieldValueForbidden",
+      },
+    ],
+  });
+
+const status = z
+  .object({
+    observedGeneration,
+    conditions: conditions(
+      "Ready says whether the node was admitted; Approved and Denied say what was decided.",
+    ),
+    decision: z
+      .enum(["Pending", "Approved", "Denied"])
+      .optional()
+      .meta({ description: "Pending until a person decided. The first decision is final." }),
+    decidedBy: userName.optional().meta({ description: "Who decided, as the API server knows them." }),
+    decidedAt: dateTime.optional().meta({ description: "When." }),
+    reason: z.string().max(256).optional().meta({ description: "Why, in the words of who decided." }),
+    nodeId: uuid.optional().meta({ description: "Id of the node, once approved." }),
+  })
+  .meta({ description: "What was decided. Written by the operator only." });
+
+export const joinRequestKind = defineKind({
+  kind: "JoinRequest",
+  plural: "joinrequests",
+  singular: "joinrequest",
+  shortName: "jr",
+  description:
+    "JoinRequest is a host that asks to become a node of the fabric cluster. Decide it with `fabric approve` or `fabric reject`, or by adding your own entry to spec.approvals.",
+  spec,
+  status,
+  rules: [
+    {
+      rule: "!has(oldSelf.status) || !has(oldSelf.status.decision) || oldSelf.status.decision == 'Pending' || self.spec.?approvals == oldSelf.spec.?approvals",
+      message: "the request is already decided; the first decision is final",
+      reason: "FieldValueForbidden",
+    },
+  ],
+  columns: [
+    readyColumn,
+    { name: "Decision", type: "string", jsonPath: ".status.decision", description: "What was decided." },
+    { name: "Node", type: "string", jsonPath: ".spec.nodeName", description: "Name that the node wants." },
+    {
+      name: "Attestation",
+      type: "string",
+      jsonPath: ".spec.attestation.type",
+      description: "How it was proved to be allowed to ask.",
+    },
+    { name: "By", type: "string", jsonPath: ".status.decidedBy", description: "Who decided.", priority: 1 },
+    ageColumn,
+  ],
+});
+
+export type JoinRequestSpec = z.output<typeof spec>;
+export type JoinRequestStatus = z.output<typeof status>;
+export type Approval = z.output<typeof approval>;
+export type JoinRequest = ReturnType<typeof joinRequestKind.validate>;

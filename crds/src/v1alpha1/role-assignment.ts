@@ -1,0 +1,86 @@
+/** RoleAssignment: what one node, or all nodes with certain labels, may do. */
+import { z } from "zod";
+import { defineKind } from "../schema/kind.ts";
+import { ageColumn, conditions, readyColumn } from "./condition.ts";
+import { counter, dateTime, dnsLabel, nodeCount, observedGeneration } from "./fields.ts";
+import { role } from "./role.ts";
+
+const spec = z
+  .object({
+    role: role.meta({ description: "What the nodes may do." }),
+    nodeName: dnsLabel.optional().meta({ description: "Name of the FabricNode. Instead of nodeSelector." }),
+    nodeSelector: z
+      .object({
+        matchLabels: z
+          .record(
+            z.string(),
+            z
+              .string()
+              .max(63)
+              .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/),
+          )
+          .meta({
+            description: "Labels that a FabricNode must carry, all of them.",
+            maxProperties: 16,
+            "x-kubernetes-validations": [
+              { rule: "size(self) > 0", message: "must name at least one label" },
+              { rule: "self.all(key, size(key) <= 317)", message: "a label key has at most 317 characters" },
+            ],
+          }),
+      })
+      .optional()
+      .meta({ description: "Chooses FabricNodes by label. Instead of nodeName." }),
+    notBefore: dateTime.optional().meta({ description: "When the role begins; at once when empty." }),
+    expiresAt: dateTime.optional().meta({ description: "When the role ends; never when empty." }),
+  })
+  .meta({
+    description: "What the owner wants.",
+    "x-kubernetes-validations": [
+      {
+        rule: "has(self.nodeName) != has(self.nodeSelector)",
+        message: "set exactly one of nodeName and nodeSelector",
+      },
+      {
+        rule: "!has(self.notBefore) || !has(self.expiresAt) || self.notBefore < self.expiresAt",
+        message: "notBefore must be earlier than expiresAt",
+      },
+    ],
+  });
+
+const status = z
+  .object({
+    observedGeneration,
+    conditions: conditions(
+      "Ready says whether the role is in force; Propagated, whether every chosen node confirmed it.",
+    ),
+    nodes: nodeCount.optional().meta({ description: "How many nodes are chosen." }),
+    epoch: counter.optional().meta({ description: "Decision by which the nodes learnt of it." }),
+  })
+  .meta({ description: "What the operator found. Written by the operator only." });
+
+export const roleAssignmentKind = defineKind({
+  kind: "RoleAssignment",
+  plural: "roleassignments",
+  singular: "roleassignment",
+  shortName: "ra",
+  description:
+    "RoleAssignment lets nodes play a role, by name or by label, for as long as it says. Deleting it ends the role.",
+  spec,
+  status,
+  columns: [
+    readyColumn,
+    { name: "Role", type: "string", jsonPath: ".spec.role", description: "What the nodes may do." },
+    { name: "Nodes", type: "integer", jsonPath: ".status.nodes", description: "How many nodes are chosen." },
+    {
+      name: "Expires",
+      type: "string",
+      jsonPath: ".spec.expiresAt",
+      description: "When the role ends.",
+    },
+    ageColumn,
+  ],
+});
+
+export type RoleAssignmentSpec = z.output<typeof spec>;
+export type RoleAssignmentStatus = z.output<typeof status>;
+export type RoleAssignment = ReturnType<typeof roleAssignmentKind.validate>;
