@@ -104,17 +104,21 @@ test("refuses to sign what no node would read", async () => {
 test("no change of one character goes unnoticed", async () => {
   const jws = await sign();
   await fc.assert(
-    fc.asyncProperty(fc.nat(jws.length - 1), fc.constantFrom(..."AZaz09-_."), async (at, letter) => {
-      fc.pre(jws[at] !== letter);
-      const changed = jws.slice(0, at) + letter + jws.slice(at + 1);
-      // The last letter of a base64url part may carry padding bits only: then the bytes, and so the document, are the same.
-      const same = changed.split(".").every((part, i) => {
-        const before = jws.split(".")[i] ?? "";
-        return Buffer.from(part, "base64url").equals(Buffer.from(before, "base64url"));
-      });
-      fc.pre(!same);
-      await expect(verifyDocument(changed, expected)).rejects.toBeInstanceOf(DocumentError);
-    }),
+    fc.asyncProperty(
+      fc.nat(jws.length - 1),
+      fc.constantFrom("A", "Z", "a", "z", "0", "9", "-", "_", "."),
+      async (at, letter) => {
+        fc.pre(jws[at] !== letter);
+        const changed = jws.slice(0, at) + letter + jws.slice(at + 1);
+        // The last letter of a base64url part may carry padding bits only: then the bytes, and so the document, are the same.
+        const same = changed.split(".").every((part, i) => {
+          const before = jws.split(".")[i] ?? "";
+          return Buffer.from(part, "base64url").equals(Buffer.from(before, "base64url"));
+        });
+        fc.pre(!same);
+        await expect(verifyDocument(changed, expected)).rejects.toBeInstanceOf(DocumentError);
+      },
+    ),
     { numRuns: 300 },
   );
 });
