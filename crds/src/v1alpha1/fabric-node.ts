@@ -77,7 +77,7 @@ const status = z
       .max(ROLES.length)
       .optional()
       .meta({ description: "Roles in force.", "x-kubernetes-list-type": "set" }),
-    version: z.string().max(64).optional().meta({ description: "Version of the agent." }),
+    version: z.string().max(128).optional().meta({ description: "Version of the agent." }),
     localityGroup: groupName
       .optional()
       .meta({ description: "Locality group in force: the one of spec, or the derived one." }),

@@ -10,7 +10,6 @@ import {
   groupName,
   observedGeneration,
   reasonText,
-  socketAddress,
   userName,
   uuid,
 } from "./fields.ts";
@@ -26,7 +25,7 @@ const facts = z
     kernel: fact.meta({ description: "Kernel release." }),
     cpus: z.int().min(0).max(65_536).optional().meta({ description: "Number of processors." }),
     memoryBytes: counter.optional().meta({ description: "Memory in bytes." }),
-    agentVersion: z.string().max(64).optional().meta({ description: "Version of the agent." }),
+    agentVersion: fact.meta({ description: "Version of the agent." }),
   })
   .meta({ description: "What the host says of itself. Not proved." });
 
@@ -56,13 +55,16 @@ const spec = z
     capabilities: z
       .object({
         protocolVersions: z
-          .array(z.int().min(0).max(65_535))
+          .array(z.string().min(1).max(16))
           .max(16)
-          .meta({ description: "Fabric protocol versions it speaks.", "x-kubernetes-list-type": "set" }),
+          .meta({
+            description: "Session protocols that it speaks, newest first, e.g. saf/1.",
+            "x-kubernetes-list-type": "atomic",
+          }),
       })
       .meta({ description: "What the host can do. Never a permission." }),
-    candidates: z.array(socketAddress).max(16).default([]).meta({
-      description: "Addresses where the host believes to be reachable, as ip:port.",
+    candidates: z.array(z.string().min(1).max(64)).max(16).default([]).meta({
+      description: "Addresses where the host believes to be reachable, as ip:port. Not proved.",
       "x-kubernetes-list-type": "atomic",
     }),
     attestation: z
