@@ -54,13 +54,10 @@ const spec = z
     facts,
     capabilities: z
       .object({
-        protocolVersions: z
-          .array(z.string().min(1).max(16))
-          .max(16)
-          .meta({
-            description: "Session protocols that it speaks, newest first, e.g. saf/1.",
-            "x-kubernetes-list-type": "atomic",
-          }),
+        protocolVersions: z.array(z.string().min(1).max(16)).max(16).meta({
+          description: "Session protocols that it speaks, newest first, e.g. saf/1.",
+          "x-kubernetes-list-type": "atomic",
+        }),
       })
       .meta({ description: "What the host can do. Never a permission." }),
     candidates: z.array(z.string().min(1).max(64)).max(16).default([]).meta({
