@@ -1,0 +1,87 @@
+/**
+ * What the local API answers. Field names are stable: `fabric status -o json` prints these as they are.
+ * Times are unix seconds.
+ */
+import type { DocumentOrder } from "@saf/protocol";
+import type { LoggedError } from "../telemetry/error-log.ts";
+
+export type NodeState =
+  "unenrolled" | "joining" | "pending" | "denied" | "running" | "degraded" | "revoked" | "expired";
+
+export interface Addresses {
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** `GET /v1/status` */
+export interface StatusView {
+  readonly state: NodeState;
+  /** Why it is in this state, for people; null when there is nothing to say. */
+  readonly reason: string | null;
+  /** The same as a stable code: `OPERATOR_SILENT`, `TOKEN_EXPIRED`, `REVOKED`, … */
+  readonly reasonCode: string | null;
+  readonly nodeName: string;
+  readonly nodeId: string | null;
+  readonly trustDomain: string | null;
+  /** Of the node's public key. */
+  readonly fingerprint: string;
+  readonly addresses: Addresses | null;
+  readonly roles: readonly string[];
+  readonly area: string | null;
+  /** The snapshot it lives by. */
+  readonly snapshot: (DocumentOrder & { readonly expiresAt: number }) | null;
+  readonly operator: {
+    readonly connected: boolean;
+    readonly lastAckAt: number | null;
+    readonly endpoints: readonly string[];
+  };
+  readonly certificate: { readonly notBefore: number; readonly notAfter: number } | null;
+  readonly engine: {
+    readonly connected: boolean;
+    readonly version: string | null;
+    readonly instanceId: string | null;
+    readonly interface: string | null;
+    readonly notes: readonly string[];
+  };
+  readonly peers: { readonly known: number; readonly direct: number };
+  /** The join in progress, or the one that was denied. */
+  readonly join: {
+    readonly server: string;
+    readonly tokenId: string;
+    readonly requestId: string | null;
+  } | null;
+  readonly documents: { readonly accepted: number; readonly refused: Readonly<Record<string, number>> };
+  /** What it tells the operator that it may be reached at. */
+  readonly candidates: readonly string[];
+  /** Newest first, bounded. */
+  readonly lastErrors: readonly LoggedError[];
+  readonly agentVersion: string;
+  readonly startedAt: number;
+}
+
+/** `GET /v1/peers` */
+export interface PeersView {
+  readonly peers: readonly PeerView[];
+}
+
+export interface PeerView {
+  readonly name: string;
+  readonly nodeId: string;
+  readonly addresses: Addresses;
+  readonly session: "none" | "connecting" | "ready" | "draining";
+  /** `ip:port` of the session's path. */
+  readonly remote: string | null;
+  readonly rttMicros: number | null;
+  /** Since when the session is what it is. */
+  readonly since: number | null;
+  readonly bytes: { readonly sent: number; readonly received: number };
+  readonly packets: { readonly sent: number; readonly received: number };
+  /** Packets not passed on, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly lastFailure: { readonly code: string; readonly message: string; readonly at: number } | null;
+}
+
+/** `POST /v1/join` → 202 with this. */
+export interface JoinStartedView {
+  readonly state: NodeState;
+}
