@@ -1,13 +1,31 @@
-/** `npm run generate`: writes every generated file of the tree, and removes generated ones that nothing makes any more. */
+/**
+ * `npm run generate`: writes every generated file of the tree, and removes generated ones that nothing makes any more.
+ * The engine's TypeScript types come out of its Rust types, by a test of the engine (ts-rs).
+ */
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { manifestsDir, generatedFiles } from "./generated-files.ts";
+import { cargo } from "../checks/cargo.ts";
+import { generatedFiles, manifestsDir } from "./generated-files.ts";
 
-await mkdir(manifestsDir, { recursive: true });
-const files = generatedFiles();
-for (const [path, text] of files) await writeFile(path, text);
-for (const name of await readdir(manifestsDir)) {
-  const path = join(manifestsDir, name);
-  if (!files.has(path)) await rm(path);
+await generateManifests();
+await generateEngineTypes();
+
+async function generateManifests(): Promise<void> {
+  await mkdir(manifestsDir, { recursive: true });
+  const files = generatedFiles();
+  for (const [path, text] of files) await writeFile(path, text);
+  for (const name of await readdir(manifestsDir)) {
+    const path = join(manifestsDir, name);
+    if (!files.has(path)) await rm(path);
+  }
+  console.log(`generated ${files.size} files in crds/manifests`);
 }
-console.log(`generated ${files.size} files in crds/manifests`);
+
+async function generateEngineTypes(): Promise<void> {
+  const problem = await cargo(["test", "--locked", "--quiet", "--lib", "bindings"], {
+    ...process.env,
+    UPDATE_BINDINGS: "1",
+  });
+  if (problem !== undefined) throw new Error(`engine types: ${problem}`);
+  console.log("generated engine/client/generated");
+}
