@@ -11,16 +11,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::{list, text, texts};
+pub use crate::frames::{Authority, MAX_KIND_BYTES, MAX_PAYLOAD_BYTES};
 
 /// The version of this socket protocol that `hello` must name.
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Length of one frame. A complete desired state of `MAX_PEERS` peers with all their candidates takes 12 MiB.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
-/// One envelope on a control session; the same bound as on the wire between nodes.
-pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
-/// Name of an envelope's kind, ASCII.
-pub const MAX_KIND_BYTES: usize = 64;
 /// Peers of one node: the mission's small clusters are hundreds, a hub may know thousands.
 pub const MAX_PEERS: usize = 10_000;
 /// Addresses at which one peer may be dialled.
@@ -120,17 +117,6 @@ pub struct Desired {
     /// Fingerprints that are refused even with a valid certificate.
     #[serde(deserialize_with = "texts::<MAX_REVOKED, FINGERPRINT_BYTES, _>")]
     pub revoked: Vec<String>,
-}
-
-/// A decision of the cluster's authority; ordered by term, then epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub struct Authority {
-    #[cfg_attr(test, ts(type = "number"))]
-    pub term: u64,
-    #[cfg_attr(test, ts(type = "number"))]
-    pub epoch: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
