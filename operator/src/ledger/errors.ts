@@ -6,7 +6,7 @@ export type LedgerErrorCode =
   | "TERM_TAKEN"
   /** This ledger belongs to another trust domain. */
   | "FOREIGN_LEDGER"
-  /** The database is away, overloaded or too slow; nothing was decided. */
+  /** The database is away, overloaded or too slow. What was asked may have happened: all of it can be asked again. */
   | "LEDGER_UNAVAILABLE"
   /** The ledger was written by a newer version of this program. */
   | "SCHEMA_NEWER"

@@ -4,7 +4,7 @@
  *
  * Every method is one transaction. A method that decides takes the caller's `term` and throws LedgerError FENCED unless that is
  * the term in force, checked under a lock that a new term waits for: a decision is either before the new term or refused.
- * Every method may throw LEDGER_UNAVAILABLE; then nothing was decided. Times are unix seconds.
+ * Every method may throw LEDGER_UNAVAILABLE; asking again is always safe. Times are unix seconds.
  */
 import type { Capabilities, Facts } from "@saf/protocol";
 

@@ -1,0 +1,5 @@
+/** Every migration of the ledger, by name, in order. A released one is never edited: a change is a new one. */
+import type { Migration } from "kysely/migration";
+import * as ledger from "./0001-ledger.ts";
+
+export const migrations: Readonly<Record<string, Migration>> = { "0001-ledger": ledger };

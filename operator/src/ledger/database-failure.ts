@@ -1,0 +1,33 @@
+/** Tells a database that is away from one that refuses, so that callers need to know one code only. */
+import { LedgerError } from "./errors.ts";
+
+/** SQLSTATE classes and codes (PostgreSQL appendix A) after which the same work may succeed. */
+const TRANSIENT_SQLSTATE = /^(08...|53...|57P0[1-5]|57014|55P03|40001|40P01|25006|25P03|XX000|58000|58030)$/;
+/** libuv's codes for a server that does not answer. */
+const TRANSIENT_ERRNO =
+  /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND|EACCES)$/;
+/** pg 8 gives these no code. */
+const TRANSIENT_MESSAGE =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|timeout expired|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|driver has already been destroyed)/;
+const NO_ANSWER = /^(Query read timeout|timeout exceeded|timeout expired)/;
+
+/** A query that the server has not answered: its connection cannot be used again. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof Error && NO_ANSWER.test(error.message);
+}
+
+export function asLedgerError(error: unknown): LedgerError {
+  if (error instanceof LedgerError) return error;
+  return isTransient(error)
+    ? new LedgerError("LEDGER_UNAVAILABLE", "the database does not answer; try again", {
+        cause: error,
+      })
+    : new LedgerError("LEDGER_FAILED", "the database refused what the ledger asked of it", { cause: error });
+}
+
+function isTransient(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isTransient);
+  if (!(error instanceof Error)) return false;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  return TRANSIENT_SQLSTATE.test(code) || TRANSIENT_ERRNO.test(code) || TRANSIENT_MESSAGE.test(error.message);
+}
