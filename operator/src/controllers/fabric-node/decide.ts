@@ -1,0 +1,217 @@
+/**
+ * What a FabricNode's status says: the ledger's identity, what the node itself reported, and what it confirmed, joined.
+ * `Ready` names the first thing that stands between the node and its work; the other conditions say which part holds.
+ */
+import type { ClusterSpec, FabricNode, FabricNodeStatus, Role } from "@saf/crds";
+import type { NodeFacts } from "../../control/fleet.ts";
+import type { Identity } from "../../ledger/ledger.ts";
+import { conditionsFrom, finding, rfc3339, type Finding } from "../condition.ts";
+
+/** Three heartbeats of 5 s: one may be lost, two in a row hardly. */
+export const HEARTBEAT_STALE_MS = 15_000;
+/** lastHeartbeatTime alone is no reason to write more often: 1000 nodes then cost 34 writes a second at most. */
+export const HEARTBEAT_WRITE_MS = 30_000;
+/** A node that has not confirmed the newest epoch this long after it was issued is behind, not merely under way. */
+export const CONFIRM_GRACE_MS = 10_000;
+
+export interface IssuedSnapshot {
+  readonly term: number;
+  readonly epoch: number;
+  /** When this epoch was first issued to the node, unix ms. */
+  readonly sinceMs: number;
+}
+
+export interface NodeInput {
+  readonly node: FabricNode;
+  readonly identity: Identity | undefined;
+  readonly facts: NodeFacts;
+  readonly roles: readonly Role[];
+  readonly natGroup: string | null;
+  readonly locality: string | null;
+  /** The newest snapshot that the node should live by; null while there is none. */
+  readonly issued: IssuedSnapshot | null;
+  readonly reachability: ClusterSpec["reachability"];
+  readonly nowMs: number;
+}
+
+export interface NodeOutcome {
+  readonly status: FabricNodeStatus;
+  /** When time alone may change the outcome, unix ms. */
+  readonly nextMs: number | null;
+}
+
+/** Whether the object is that of the identity. Anybody with the right to may make FabricNodes; only the ledger makes members. */
+export function belongs(
+  { metadata, spec }: FabricNode,
+  identity: Identity | undefined,
+): identity is Identity {
+  return (
+    identity !== undefined &&
+    identity.nodeName === metadata.name &&
+    identity.nodeId === spec.nodeId &&
+    identity.fingerprint === spec.fingerprint
+  );
+}
+
+export function decideNode(input: NodeInput): NodeOutcome {
+  const { node, nowMs } = input;
+  const parts = [approved(input), identityValid(input), connected(input), snapshotFresh(input)];
+  const findings = [ready(input, parts), ...parts];
+  const { generation } = node.metadata;
+  const conditions = conditionsFrom(findings, { previous: node.status?.conditions, generation, nowMs });
+  const observed = generation === undefined ? {} : { observedGeneration: generation };
+  const status = { ...observed, conditions, ...factsFor(input) };
+  return { status: steady(node.status, status, nowMs), nextMs: nextChange(input) };
+}
+
+function ready(input: NodeInput, [approval, identity, connection, snapshot]: readonly Finding[]): Finding {
+  const first = (...parts: readonly (Finding | undefined)[]): Finding | undefined =>
+    parts.find((part) => part !== undefined && part.status !== "True");
+  const blocking = first(approval, suspended(input), identity, connection, snapshot, peersReached(input));
+  if (blocking) return { ...blocking, type: "Ready", status: "False" };
+  return finding("Ready", "True", "Connected", "in contact, up to date");
+}
+
+function approved({ node, identity }: NodeInput): Finding {
+  if (!identity) return finding("Approved", "False", "NotEnrolled", "no host was approved under this name");
+  if (!belongs(node, identity))
+    return finding("Approved", "False", "IdentityMismatch", "another node was approved under this name");
+  if (identity.status === "Revoked")
+    return finding("Approved", "False", "Revoked", identity.reason || "revoked");
+  return finding("Approved", "True", "Approved", `member ${identity.nodeId}`);
+}
+
+function suspended({ node }: NodeInput): Finding | undefined {
+  if (!node.spec.suspended) return undefined;
+  return finding("Ready", "False", "Suspended", "suspended by its owner: peers refuse it until that ends");
+}
+
+function identityValid({ node, identity, nowMs }: NodeInput): Finding {
+  if (!belongs(node, identity))
+    return finding("IdentityValid", "False", "NotEnrolled", "there is no identity");
+  if (identity.status === "Revoked")
+    return finding("IdentityValid", "False", "Revoked", identity.reason || "revoked");
+  const notAfter = identity.certificateNotAfter;
+  if (notAfter === null)
+    return finding(
+      "IdentityValid",
+      "False",
+      "AwaitingNode",
+      "the node has not fetched its first certificate",
+    );
+  if (notAfter * 1000 <= nowMs)
+    return finding(
+      "IdentityValid",
+      "False",
+      "CertificateExpired",
+      `its certificate ended at ${rfc3339(notAfter * 1000)}`,
+    );
+  return finding("IdentityValid", "True", "CertificateValid", `valid until ${rfc3339(notAfter * 1000)}`);
+}
+
+function connected({ node, facts, nowMs }: NodeInput): Finding {
+  const heardMs = facts.heartbeatAtMs;
+  const lastHeard = heardMs === null ? node.status?.lastHeartbeatTime : rfc3339(heardMs);
+  if (lastHeard === undefined)
+    return finding("Connected", "False", "AwaitingNode", "the node has not been in contact yet");
+  if (heardMs === null || nowMs - heardMs >= HEARTBEAT_STALE_MS)
+    return finding("Connected", "False", "HeartbeatStale", `last heard at ${lastHeard}`);
+  if (!facts.session)
+    return finding("Connected", "False", "SessionClosed", "its control session ended; it will dial again");
+  return finding("Connected", "True", "SessionReady", `control session from ${facts.session.remote}`);
+}
+
+function snapshotFresh({ facts, issued, nowMs }: NodeInput): Finding {
+  const applied = facts.heartbeat?.applied;
+  if (!issued) return finding("SnapshotFresh", "Unknown", "NotIssued", "no snapshot was signed for it yet");
+  if (applied && applied.expiresAt * 1000 <= nowMs)
+    return finding(
+      "SnapshotFresh",
+      "False",
+      "SnapshotExpired",
+      `its snapshot ended at ${rfc3339(applied.expiresAt * 1000)}`,
+    );
+  if (applied && applied.term === issued.term && applied.epoch >= issued.epoch)
+    return finding("SnapshotFresh", "True", "Confirmed", "it lives by the newest decisions");
+  if (nowMs - issued.sinceMs < CONFIRM_GRACE_MS && applied)
+    return finding("SnapshotFresh", "True", "Confirming", "the newest decisions are on their way to it");
+  const behind = applied
+    ? `it confirmed epoch ${applied.epoch} of term ${applied.term}`
+    : "it has confirmed none";
+  return finding("SnapshotFresh", "False", "SnapshotStale", `${behind}; the newest differs`);
+}
+
+function peersReached({ facts, reachability }: NodeInput): Finding | undefined {
+  const peers = facts.heartbeat?.peers;
+  if (reachability === "None" || !peers || peers.known === 0 || peers.direct > 0) return undefined;
+  return finding(
+    "Ready",
+    "False",
+    "PeersUnreachable",
+    `none of its ${peers.known} peers has a session with it`,
+  );
+}
+
+function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "observedGeneration"> {
+  const { node, identity, facts, roles, natGroup, locality } = input;
+  if (!belongs(node, identity)) return {};
+  const before = node.status;
+  const { heartbeat, heartbeatAtMs } = facts;
+  const notAfter = identity.certificateNotAfter;
+  const lastHeard = heartbeatAtMs === null ? before?.lastHeartbeatTime : rfc3339(heartbeatAtMs);
+  return {
+    addresses: { ...identity.addresses },
+    roles: [...roles],
+    ...optional("version", heartbeat?.facts.agentVersion ?? before?.version),
+    ...optional("localityGroup", locality ?? undefined),
+    ...optional("natGroup", natGroup ?? undefined),
+    ...optional("peers", heartbeat ? { ...heartbeat.peers } : before?.peers),
+    ...optional("snapshot", snapshotOf(heartbeat?.applied) ?? before?.snapshot),
+    ...optional("certificate", notAfter === null ? undefined : { notAfter: rfc3339(notAfter * 1000) }),
+    ...optional("lastHeartbeatTime", lastHeard),
+  };
+}
+
+function snapshotOf(
+  applied: { term: number; epoch: number; expiresAt: number } | null | undefined,
+): FabricNodeStatus["snapshot"] {
+  if (!applied) return undefined;
+  return { term: applied.term, epoch: applied.epoch, expiresAt: rfc3339(applied.expiresAt * 1000) };
+}
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
+  return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value };
+}
+
+/** Keeps the heartbeat time that is written while nothing else changed and it is not old enough to be worth a write. */
+function steady(
+  before: FabricNodeStatus | undefined,
+  after: FabricNodeStatus,
+  nowMs: number,
+): FabricNodeStatus {
+  const written = before?.lastHeartbeatTime;
+  if (written === undefined || nowMs - Date.parse(written) >= HEARTBEAT_WRITE_MS) return after;
+  const same = { ...after, lastHeartbeatTime: written };
+  return JSON.stringify(sorted(same)) === JSON.stringify(sorted(before)) ? same : after;
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  );
+}
+
+function nextChange({ identity, facts, issued, nowMs }: NodeInput): number | null {
+  const moments = [
+    facts.heartbeatAtMs === null ? null : facts.heartbeatAtMs + HEARTBEAT_STALE_MS,
+    facts.heartbeatAtMs === null ? null : facts.heartbeatAtMs + HEARTBEAT_WRITE_MS,
+    issued ? issued.sinceMs + CONFIRM_GRACE_MS : null,
+    identity?.certificateNotAfter ? identity.certificateNotAfter * 1000 : null,
+    facts.heartbeat?.applied ? facts.heartbeat.applied.expiresAt * 1000 : null,
+  ].filter((moment) => moment !== null && moment > nowMs);
+  return moments.length === 0 ? null : Math.min(...(moments as number[]));
+}

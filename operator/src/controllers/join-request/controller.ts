@@ -1,0 +1,101 @@
+/**
+ * JoinRequest: shows the ledger's requests to people and carries their answer back.
+ *
+ *   row pending, no object      → make the object (also after an outage: the row waited)
+ *   row pending, an answer      → decide in the ledger; the first decision is final
+ *   row approved, not yet shown → FabricNode and the roles asked for
+ *   always                      → status
+ */
+import type { JoinRequest } from "@saf/crds";
+import type { JoinRequestRecord } from "../../ledger/ledger.ts";
+import type { Again } from "../../kube/work-queue.ts";
+import { codeOf } from "../controller.ts";
+import { applyNode } from "../fabric-node/apply-node.ts";
+import { JOIN_REQUESTS, ROLE_ASSIGNMENTS, FABRIC_NODES } from "../resources.ts";
+import type { Scope } from "../scope.ts";
+import { writeStatus } from "../status-writer.ts";
+import { decideRequestStatus, rolesOf, shows, specFor, verdictOf, type Obstacle } from "./decide.ts";
+
+/** An address or a name may become free at any time without an event that leads here. */
+const OBSTACLE_RETRY_MS = 15_000;
+
+export interface RequestHooks {
+  /** The decision is in the ledger and its node can be met: whoever waits for it may be told. */
+  decided(requestId: string): void;
+}
+
+export function reconcileRequest(
+  scope: Scope,
+  hooks: RequestHooks,
+): (name: string) => Promise<Again | undefined> {
+  const { caches, client, clock, ledger } = scope;
+  return async (name) => {
+    const row = await ledger.joinRequest(name);
+    const request = caches.requests.get(name);
+    if (!request) {
+      if (row?.decision === "Pending")
+        await client.apply(JOIN_REQUESTS, { metadata: { name }, spec: specFor(row) });
+      return undefined;
+    }
+    const { after, obstacle } = await decide(scope, hooks, request, row);
+    if (after && isNews(request, after)) await admit(scope, after);
+    const status = decideRequestStatus({ request, row: after, obstacle, nowMs: clock.nowMs() });
+    await writeStatus(scope, JOIN_REQUESTS, request, status);
+    return obstacle ? { afterMs: OBSTACLE_RETRY_MS } : undefined;
+  };
+}
+
+interface Decided {
+  readonly after: JoinRequestRecord | undefined;
+  readonly obstacle?: Obstacle;
+}
+
+async function decide(
+  scope: Scope,
+  hooks: RequestHooks,
+  request: JoinRequest,
+  row: JoinRequestRecord | undefined,
+): Promise<Decided> {
+  const verdict = verdictOf(request);
+  if (!row || row.decision !== "Pending" || !verdict || !shows(request, row)) return { after: row };
+  const pools = scope.cluster().spec.addressPools;
+  try {
+    const after = await scope.ledger.decideJoin(scope.term, { requestId: row.requestId, pools, ...verdict });
+    await scope.identities.refresh();
+    hooks.decided(row.requestId);
+    return { after };
+  } catch (error) {
+    const obstacle = obstacleFrom(error);
+    if (!obstacle) throw error;
+    return { after: row, obstacle };
+  }
+}
+
+function obstacleFrom(error: unknown): Obstacle | undefined {
+  const code = codeOf(error);
+  const message = error instanceof Error ? error.message : "";
+  if (code === "ADDRESS_POOL_EXHAUSTED") return { reason: "AddressPoolExhausted", message };
+  if (code === "NODE_NAME_TAKEN") return { reason: "NodeNameTaken", message };
+  return undefined;
+}
+
+/** An approval whose consequences may not all be there yet. Once it is shown they are, and belong to their owner. */
+function isNews(request: JoinRequest, row: JoinRequestRecord): boolean {
+  return row.decision === "Approved" && request.status?.decision !== "Approved" && shows(request, row);
+}
+
+async function admit(scope: Scope, row: JoinRequestRecord): Promise<void> {
+  const identity = scope.identities.byName(row.nodeName);
+  if (identity?.nodeId !== row.nodeId) return;
+  const node = await applyNode(scope.client, identity);
+  for (const role of rolesOf(row)) {
+    const owner = {
+      apiVersion: FABRIC_NODES.apiVersion,
+      kind: FABRIC_NODES.kind,
+      name: row.nodeName,
+      uid: node.metadata.uid,
+    };
+    const metadata = { name: `${row.nodeName}-${role}`, ownerReferences: [owner] };
+    await scope.client.apply(ROLE_ASSIGNMENTS, { metadata, spec: { role, nodeName: row.nodeName } });
+  }
+}

@@ -1,0 +1,38 @@
+/** RoleAssignment: shows what the snapshots made of it. The role itself travels with the snapshots (snapshot/). */
+import type { RoleAssignment } from "@saf/crds";
+import type { Again } from "../../kube/work-queue.ts";
+import type { Published } from "../fabric-node/controller.ts";
+import { ROLE_ASSIGNMENTS } from "../resources.ts";
+import type { Scope } from "../scope.ts";
+import { writeStatus } from "../status-writer.ts";
+import { decideAssignment } from "./decide.ts";
+
+export interface PublishedRoles extends Published {
+  /** The epoch in which the present targets of an assignment were first published. */
+  assignmentEpoch(assignment: RoleAssignment): number | null;
+}
+
+export function reconcileAssignment(
+  scope: Scope,
+  published: PublishedRoles,
+): (name: string) => Promise<Again | undefined> {
+  const { caches, clock, fleet, identities } = scope;
+
+  const confirmedBy = (nodeId: string): number | null => {
+    const heard = fleet.facts(nodeId).heartbeat?.applied?.epoch;
+    if (heard !== undefined) return heard;
+    const name = identities.byId(nodeId)?.nodeName;
+    return (name === undefined ? undefined : caches.nodes.get(name)?.status?.snapshot?.epoch) ?? null;
+  };
+
+  return async (name) => {
+    const assignment = caches.assignments.get(name);
+    if (!assignment || assignment.metadata.deletionTimestamp || !published.compiled) return undefined;
+    const nowMs = clock.nowMs();
+    const targets = published.compiled.targets.get(name) ?? [];
+    const epoch = published.assignmentEpoch(assignment);
+    const { status, nextMs } = decideAssignment({ assignment, targets, epoch, confirmedBy, nowMs });
+    await writeStatus(scope, ROLE_ASSIGNMENTS, assignment, status);
+    return nextMs === null ? undefined : { afterMs: nextMs - nowMs };
+  };
+}

@@ -1,0 +1,50 @@
+/** Writes a status when it differs from the one there, and tells people when its summary changed. */
+import { isDeepStrictEqual } from "node:util";
+import type { Condition } from "@saf/crds";
+import type { KubeClient } from "../kube/client.ts";
+import type { EventRecorder } from "../kube/event-recorder.ts";
+import type { KubeObject, Resource } from "../kube/resource.ts";
+
+interface Conditioned {
+  readonly conditions?: Condition[] | undefined;
+}
+
+type WithStatus<Status> = KubeObject & { readonly status?: Status };
+
+export interface StatusWriter {
+  readonly client: Pick<KubeClient, "apply">;
+  readonly events: EventRecorder;
+}
+
+/** Reasons that are no trouble although they are not `True`. */
+const CALM = new Set(["AwaitingNode", "AwaitingDecision", "Pending", "Suspended"]);
+
+export async function writeStatus<Status extends Conditioned, T extends WithStatus<Status>>(
+  { client, events }: StatusWriter,
+  resource: Resource<T>,
+  object: T,
+  status: Status,
+): Promise<void> {
+  if (isDeepStrictEqual(object.status, status)) return;
+  const { name } = object.metadata;
+  await client.apply<WithStatus<Status>>(
+    resource as Resource<WithStatus<Status>>,
+    { metadata: { name }, status },
+    "status",
+  );
+  tellTransition(events, object, object.status, status);
+}
+
+/** An Event for each new reason of Ready: that is the story which `kubectl get events` tells. */
+function tellTransition(
+  events: EventRecorder,
+  object: KubeObject,
+  before: Conditioned | undefined,
+  after: Conditioned,
+): void {
+  const ready = after.conditions?.find(({ type }) => type === "Ready");
+  const was = before?.conditions?.find(({ type }) => type === "Ready");
+  if (!ready || (was?.reason === ready.reason && was.status === ready.status)) return;
+  const type = ready.status === "True" || CALM.has(ready.reason) ? "Normal" : "Warning";
+  events.record({ object, type, reason: ready.reason, message: ready.message });
+}

@@ -1,0 +1,93 @@
+/** What the client needs to know of a kind of object in order to address it. All kinds here are namespaced. */
+
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly finalizers?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+}
+
+export interface KubeList<T> {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items: readonly T[];
+}
+
+/** `T` is the shape of the kind's objects; it exists only for the compiler. */
+export interface Resource<T extends KubeObject> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly shape?: T;
+}
+
+export interface Lease extends KubeObject {
+  readonly spec?: {
+    readonly holderIdentity?: string;
+    readonly leaseDurationSeconds?: number;
+    readonly acquireTime?: string;
+    readonly renewTime?: string;
+    readonly leaseTransitions?: number;
+  };
+}
+
+export interface Secret extends KubeObject {
+  readonly type?: string;
+  /** base64 values. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** An Event of the core group: what `kubectl get events` and `kubectl describe` read best. */
+export interface CoreEvent extends KubeObject {
+  readonly involvedObject: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid?: string;
+  };
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+  readonly firstTimestamp: string;
+  readonly lastTimestamp: string;
+  readonly reportingComponent: string;
+  readonly reportingInstance: string;
+  readonly source: { readonly component: string };
+}
+
+export const LEASES: Resource<Lease> = {
+  apiVersion: "coordination.k8s.io/v1",
+  kind: "Lease",
+  plural: "leases",
+};
+export const SECRETS: Resource<Secret> = { apiVersion: "v1", kind: "Secret", plural: "secrets" };
+export const EVENTS: Resource<CoreEvent> = { apiVersion: "v1", kind: "Event", plural: "events" };
+
+/** Path of the collection, or of one object, or of its subresource. */
+export function pathOf<T extends KubeObject>(
+  resource: Resource<T>,
+  namespace: string,
+  name?: string,
+  subresource?: "status",
+): string {
+  const root = resource.apiVersion.includes("/")
+    ? `/apis/${resource.apiVersion}`
+    : `/api/${resource.apiVersion}`;
+  const tail = [name, subresource]
+    .filter((part) => part !== undefined)
+    .map((part) => `/${encodeURIComponent(part)}`);
+  return `${root}/namespaces/${encodeURIComponent(namespace)}/${resource.plural}${tail.join("")}`;
+}
