@@ -503,7 +503,7 @@ impl Session {
 }
 
 /// The highest version of both ranges.
-fn negotiate(ours: (u8, u8), theirs: (u8, u8)) -> Option<u8> {
+pub(super) fn negotiate(ours: (u8, u8), theirs: (u8, u8)) -> Option<u8> {
     let highest = ours.1.min(theirs.1);
     let lowest = ours.0.max(theirs.0);
     (lowest <= highest).then_some(highest)
