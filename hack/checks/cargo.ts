@@ -1,6 +1,6 @@
 /** Runs cargo on the engine, in the build folder that `npm run bootstrap` fills, so that only changes are compiled. */
 import { join } from "node:path";
-import { repositoryRoot } from "../codegen/generated-files.ts";
+import { cacheDirectory, repositoryRoot } from "../bootstrap/artifacts.ts";
 import { run } from "./command.ts";
 
 /** `[sub-command, …arguments]`; resolves to the problem, or to undefined. */
@@ -8,8 +8,7 @@ export function cargo(
   [command = "", ...args]: string[],
   env: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
-  const cache = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? "/root", ".cache");
   return run("cargo", [command, "--manifest-path", join(repositoryRoot, "engine/Cargo.toml"), ...args], {
-    env: { ...env, CARGO_TARGET_DIR: join(cache, "saf/engine-target") },
+    env: { ...env, CARGO_TARGET_DIR: join(cacheDirectory(), "cargo-target") },
   });
 }

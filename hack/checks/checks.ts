@@ -4,7 +4,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { generatedFiles, repositoryRoot as root } from "../codegen/generated-files.ts";
+import { repositoryRoot as root } from "../bootstrap/artifacts.ts";
+import { generatedFiles } from "../codegen/generated-files.ts";
 import { cargo } from "./cargo.ts";
 import { capture, run } from "./command.ts";
 import { wrongFileNames } from "./file-names.ts";

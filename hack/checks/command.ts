@@ -1,6 +1,6 @@
 /** Runs one tool of a check and keeps what it said, so that checks can run side by side and still print in order. */
 import { spawn } from "node:child_process";
-import { repositoryRoot } from "../codegen/generated-files.ts";
+import { repositoryRoot } from "../bootstrap/artifacts.ts";
 
 /** A tool that hangs fails its check; the slowest one (a cold clippy) takes two minutes on two cores. */
 const TIMEOUT_MS = 15 * 60_000;

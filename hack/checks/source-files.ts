@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { repositoryRoot as root } from "../codegen/generated-files.ts";
+import { repositoryRoot as root } from "../bootstrap/artifacts.ts";
 
 /** Paths from the root, with forward slashes. */
 export function sourceFiles(): string[] {

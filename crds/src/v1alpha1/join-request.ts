@@ -8,12 +8,17 @@ import {
   dnsLabel,
   fingerprint,
   groupName,
+  immutable,
   observedGeneration,
   reasonText,
   userName,
   uuid,
 } from "./fields.ts";
 import { role } from "./role.ts";
+
+/** CEL of an optional field that can be neither changed, added nor removed. A rule on the field would not see the last two. */
+const unchanged = (field: string) =>
+  `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`;
 
 const fact = z.string().max(128).optional();
 
@@ -27,7 +32,10 @@ const facts = z
     memoryBytes: counter.optional().meta({ description: "Memory in bytes." }),
     agentVersion: fact.meta({ description: "Version of the agent." }),
   })
-  .meta({ description: "What the host says of itself. Not proved." });
+  .meta({
+    description: "What the host says of itself. Not proved.",
+    "x-kubernetes-validations": immutable("facts"),
+  });
 
 const approval = z.object({
   user: userName.meta({
@@ -39,17 +47,28 @@ const approval = z.object({
 
 const spec = z
   .object({
-    nodeName: dnsLabel.meta({ description: "Name that the node wants to have." }),
+    nodeName: dnsLabel.meta({
+      description: "Name that the node wants to have.",
+      "x-kubernetes-validations": immutable("nodeName"),
+    }),
     fingerprint: fingerprint.meta({
       description:
         "Hex SHA-256 of the host's public key (SPKI). Compare it with what `fabric status` shows there.",
+      "x-kubernetes-validations": immutable("fingerprint"),
     }),
-    tokenName: dnsLabel.meta({ description: "JoinToken that it came with." }),
+    tokenName: dnsLabel.meta({
+      description: "JoinToken that it came with.",
+      "x-kubernetes-validations": immutable("tokenName"),
+    }),
     requestedRoles: z
       .array(role)
       .max(16)
       .default([])
-      .meta({ description: "Roles that it asks for.", "x-kubernetes-list-type": "set" }),
+      .meta({
+        description: "Roles that it asks for.",
+        "x-kubernetes-validations": immutable("requestedRoles"),
+        "x-kubernetes-list-type": "set",
+      }),
     area: groupName.optional().meta({ description: "Area that it stands in." }),
     facts,
     capabilities: z
@@ -59,14 +78,25 @@ const spec = z
           "x-kubernetes-list-type": "atomic",
         }),
       })
-      .meta({ description: "What the host can do. Never a permission." }),
-    candidates: z.array(z.string().min(1).max(64)).max(16).default([]).meta({
-      description: "Addresses where the host believes to be reachable, as ip:port. Not proved.",
-      "x-kubernetes-list-type": "atomic",
-    }),
+      .meta({
+        description: "What the host can do. Never a permission.",
+        "x-kubernetes-validations": immutable("capabilities"),
+      }),
+    candidates: z
+      .array(z.string().min(1).max(64))
+      .max(16)
+      .default([])
+      .meta({
+        description: "Addresses where the host believes to be reachable, as ip:port. Not proved.",
+        "x-kubernetes-validations": immutable("candidates"),
+        "x-kubernetes-list-type": "atomic",
+      }),
     attestation: z
       .object({ type: z.enum(["JoinToken"]).meta({ description: "JoinToken: it knew the token's secret." }) })
-      .meta({ description: "How the request was proved to be allowed." }),
+      .meta({
+        description: "How the request was proved to be allowed.",
+        "x-kubernetes-validations": immutable("attestation"),
+      }),
     approvals: z
       .array(approval)
       .max(8)
@@ -82,20 +112,8 @@ const spec = z
     description: "What the host asks for, and what people say to it.",
     "x-kubernetes-validations": [
       {
-        rule: [
-          "nodeName",
-          "fingerprint",
-          "tokenName",
-          "requestedRoles",
-          "facts",
-          "capabilities",
-          "candidates",
-          "attestation",
-        ]
-          .map((field) => `self.${field} == oldSelf.${field}`)
-          .concat("self.?area == oldSelf.?area")
-          .join(" && "),
-        message: "only approvals can be changed",
+        rule: unchanged("area"),
+        message: "area cannot be changed",
         reason: "FieldValueForbidden",
       },
     ],
@@ -129,7 +147,7 @@ export const joinRequestKind = defineKind({
   status,
   rules: [
     {
-      rule: "!has(oldSelf.status) || !has(oldSelf.status.decision) || oldSelf.status.decision == 'Pending' || self.spec.?approvals == oldSelf.spec.?approvals",
+      rule: `!has(oldSelf.status) || !has(oldSelf.status.decision) || oldSelf.status.decision == 'Pending' || (${unchanged("spec.approvals")})`,
       message: "the request is already decided; the first decision is final",
       reason: "FieldValueForbidden",
     },
