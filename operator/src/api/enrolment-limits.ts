@@ -1,0 +1,36 @@
+/** The bounds of the enrolment API, each with its reason. */
+import type { BucketRate } from "./rate-limiter.ts";
+
+export interface EnrolmentLimits {
+  /** All requests of one source: a hundred nodes behind one NAT may join at once, and a flood costs a map look-up each. */
+  readonly requestsPerSource: BucketRate;
+  /** New connections of one source, refused before the TLS handshake, which costs more than all else here. */
+  readonly connectionsPerSource: BucketRate;
+  /** Open at once by one source, so that it cannot hold every socket there is. */
+  readonly openPerSource: number;
+  /** Joins with one token whose secret was right. Wrong secrets count to their source: else anyone could lock a token. */
+  readonly joinsPerToken: BucketRate;
+  /** Sockets of the whole API: each waiting node holds one. */
+  readonly openConnections: number;
+  /** Polls that wait at once; one more is answered at once. */
+  readonly waiting: number;
+  /** Header section of a request: ours are under 1 KiB. */
+  readonly headerBytes: number;
+  /** From connection to complete headers, and to complete body: even a slow mobile link sends 64 KiB in this time. */
+  readonly handshakeMs: number;
+  readonly headersMs: number;
+  readonly requestMs: number;
+}
+
+export const ENROLMENT_LIMITS: EnrolmentLimits = {
+  requestsPerSource: { burst: 200, perSecond: 4 },
+  connectionsPerSource: { burst: 200, perSecond: 20 },
+  openPerSource: 256,
+  joinsPerToken: { burst: 100, perSecond: 2 },
+  openConnections: 2048,
+  waiting: 1024,
+  headerBytes: 8 * 1024,
+  handshakeMs: 5_000,
+  headersMs: 5_000,
+  requestMs: 15_000,
+};
