@@ -97,7 +97,7 @@ pub struct SendCommand {
 /// The complete desired state: what is absent is removed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Desired {
     /// The client's own number for this state, shown again by `describe`.
     #[cfg_attr(test, ts(type = "number"))]
@@ -121,7 +121,7 @@ pub struct Desired {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityIntent {
     #[serde(deserialize_with = "text::<MAX_SPIFFE_ID_BYTES, _>")]
     pub spiffe_id: String,
@@ -134,7 +134,7 @@ pub struct IdentityIntent {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TunnelIntent {
     /// Addresses of this node with their prefix length, e.g. `100.96.0.5/32`.
     #[serde(deserialize_with = "texts::<MAX_TUNNEL_ADDRESSES, MAX_ADDRESS_BYTES, _>")]
@@ -147,7 +147,7 @@ pub struct TunnelIntent {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerIntent {
     /// Opaque: a node id, or `operator`.
     #[serde(deserialize_with = "text::<MAX_PEER_ID_BYTES, _>")]
