@@ -13,9 +13,9 @@ const TRANSLATED: Readonly<Record<string, EnrolmentErrorCode>> = {
 
 export function asEnrolmentError(error: unknown): EnrolmentError {
   if (error instanceof EnrolmentError) return error;
-  const code = error instanceof Error ? codeOf(error) : undefined;
-  return code !== undefined && error instanceof Error
-    ? new EnrolmentError(code, error.message, { cause: error })
+  const { code, message } = describe(error as Partial<Raised>);
+  return code !== undefined
+    ? new EnrolmentError(code, message, { cause: error })
     : new EnrolmentError("INTERNAL", "the operator failed; its log says how", { cause: error });
 }
 
@@ -29,8 +29,18 @@ export function problemFor({ code, message }: EnrolmentError): Problem {
   };
 }
 
-function codeOf(error: Error & { code?: unknown; statusCode?: unknown }): EnrolmentErrorCode | undefined {
-  const { code, statusCode } = error;
+/** What errors of this program, of fastify and of Node have in common. */
+interface Raised {
+  readonly code: unknown;
+  readonly statusCode: unknown;
+  readonly message: unknown;
+}
+
+function describe(error: Partial<Raised>): { code: EnrolmentErrorCode | undefined; message: string } {
+  return { code: codeOf(error), message: typeof error.message === "string" ? error.message : "" };
+}
+
+function codeOf({ code, statusCode }: Partial<Raised>): EnrolmentErrorCode | undefined {
   if (typeof code === "string" && Object.hasOwn(ENROLMENT_ERRORS, code)) return code as EnrolmentErrorCode;
   if (typeof code === "string" && Object.hasOwn(TRANSLATED, code)) return TRANSLATED[code];
   // Fastify's own refusals: no JSON, a damaged length, an impossible path.

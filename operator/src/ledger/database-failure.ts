@@ -13,7 +13,7 @@ const NO_ANSWER = /^(Query read timeout|timeout exceeded|timeout expired)/;
 
 /** A query that the server has not answered: its connection cannot be used again. */
 export function isUnanswered(error: unknown): boolean {
-  return error instanceof Error && NO_ANSWER.test(error.message);
+  return NO_ANSWER.test(messageOf(error));
 }
 
 export function asLedgerError(error: unknown): LedgerError {
@@ -25,9 +25,20 @@ export function asLedgerError(error: unknown): LedgerError {
     : new LedgerError("LEDGER_FAILED", "the database refused what the ledger asked of it", { cause: error });
 }
 
+/** The code of an error from Node or PostgreSQL, or "". By shape: an error may come from another realm. */
+export function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : "";
+}
+
+export function messageOf(error: unknown): string {
+  const message = (error as { message?: unknown } | null | undefined)?.message;
+  return typeof message === "string" ? message : "";
+}
+
 function isTransient(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.some(isTransient);
-  if (!(error instanceof Error)) return false;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  return TRANSIENT_SQLSTATE.test(code) || TRANSIENT_ERRNO.test(code) || TRANSIENT_MESSAGE.test(error.message);
+  const code = codeOf(error);
+  return (
+    TRANSIENT_SQLSTATE.test(code) || TRANSIENT_ERRNO.test(code) || TRANSIENT_MESSAGE.test(messageOf(error))
+  );
 }

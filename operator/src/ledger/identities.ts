@@ -62,7 +62,7 @@ export async function lockIdentity(db: Database, nodeId: string): Promise<Identi
     .selectFrom("identities")
     .selectAll()
     .where("nodeId", "=", nodeId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (!row) throw new LedgerError("IDENTITY_UNKNOWN", `no identity ${nodeId}`);
   return toIdentity(row);

@@ -114,7 +114,7 @@ export async function decideJoin(session: DecidingSession, input: JoinDecision):
     .selectFrom("joinRequests")
     .select(COLUMNS)
     .where("requestId", "=", input.requestId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (!request) throw new LedgerError("REQUEST_UNKNOWN", `no join request ${input.requestId}`);
   if (request.decision !== "Pending") return request;

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Migrator } from "kysely/migration";
 import { migrations } from "../../../migrations/index.ts";
-import { asLedgerError } from "./database-failure.ts";
+import { asLedgerError, messageOf } from "./database-failure.ts";
 import { LedgerError } from "./errors.ts";
 import type { Database } from "./schema.ts";
 
@@ -11,7 +11,7 @@ export async function migrate(db: Database): Promise<void> {
   const provider = { getMigrations: () => Promise.resolve({ ...migrations }) };
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error === undefined) return;
-  if (error instanceof Error && /corrupted migrations/.test(error.message))
+  if (/corrupted migrations/.test(messageOf(error)))
     throw new LedgerError("SCHEMA_NEWER", "the ledger was written by a newer version of the operator", {
       cause: error,
     });

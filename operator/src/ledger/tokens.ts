@@ -11,7 +11,7 @@ export async function putToken(session: DecidingSession, spec: TokenSpec): Promi
     .selectFrom("tokens")
     .select([...COLUMNS, "removed"])
     .where("name", "=", spec.name)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (before && !before.removed && before.hash !== spec.hash)
     throw new LedgerError("TOKEN_CONFLICT", `a token ${spec.name} with another hash exists`);
@@ -86,7 +86,7 @@ export async function takeTokenUse(
     .selectFrom("tokens")
     .select([...COLUMNS, "removed"])
     .where("name", "=", name)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   requireUsable(token?.removed ? undefined : token, requestedRoles, now);
   await db

@@ -17,6 +17,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import type { Logger } from "pino";
+import { codeOf, messageOf } from "../database-failure.ts";
 import { LedgerError } from "../errors.ts";
 import { preparePostgresBinaries, type PostgresBinaries } from "./binaries.ts";
 
@@ -216,7 +217,7 @@ async function probe(connection: pg.ClientConfig): Promise<State> {
     await client.connect();
     return "ready";
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === "ENOENT" || code === "ECONNREFUSED") return "absent";
     // 53300: too many connections, so it runs.
     return code === "53300" ? "ready" : "busy";
@@ -259,8 +260,8 @@ async function runTool(place: Place, file: string, args: string[], timeoutMs: nu
   try {
     await promisify(execFile)(file, args, { ...processOptions(place), timeout: timeoutMs });
   } catch (error) {
-    const output = error instanceof Error && "stderr" in error ? String(error.stderr).trim().slice(-500) : "";
-    throw new LedgerError("POSTGRES_UNUSABLE", `${file} failed: ${output}`, { cause: error });
+    // Node's message has the command and what it wrote to stderr.
+    throw new LedgerError("POSTGRES_UNUSABLE", messageOf(error).trim().slice(-500), { cause: error });
   }
 }
 
@@ -284,7 +285,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return codeOf(error) === "EPERM";
   }
 }
 
