@@ -23,8 +23,8 @@ export interface StatusView {
   readonly nodeName: string;
   readonly nodeId: string | null;
   readonly trustDomain: string | null;
-  /** Of the node's public key. */
-  readonly fingerprint: string;
+  /** Of the node's public key; null when the key on disk is unusable. */
+  readonly fingerprint: string | null;
   readonly addresses: Addresses | null;
   readonly roles: readonly string[];
   readonly area: string | null;

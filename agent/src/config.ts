@@ -1,0 +1,92 @@
+/** The agent's configuration: one JSON file, parsed once, frozen. Nothing else reads the environment. */
+import fs from "node:fs/promises";
+import {
+  AddressError,
+  MAX_CANDIDATES,
+  MAX_ENDPOINT_LENGTH,
+  NODE_NAME_PATTERN,
+  parseEndpoint,
+} from "@saf/protocol";
+import { z } from "zod";
+import { parseServerAddress } from "./enrolment/server-address.ts";
+import { AgentError } from "./errors.ts";
+
+const MAX_CONFIG_BYTES = 64 * 1024;
+/** sockaddr_un holds 108 bytes, the last of them zero. */
+const MAX_SOCKET_PATH = 107;
+
+const file = z.string().min(1).max(4096).startsWith("/", "an absolute path");
+const socket = file.max(MAX_SOCKET_PATH);
+const endpoint = z.string().max(MAX_ENDPOINT_LENGTH).refine(isEndpoint, "<ip>:<port>");
+
+export const configSchema = z.strictObject({
+  nodeName: z.string().regex(NODE_NAME_PATTERN),
+  /** Everything the node remembers. One folder is one membership in one fabric cluster. */
+  stateDir: file,
+  engineSocket: socket,
+  apiSocket: socket,
+  /** Join by itself; without it, `fabric join` does. */
+  join: z
+    .strictObject({
+      server: z.string().refine(isServer, "https://<host>:<port>"),
+      /** Deleted once the node is a member. */
+      tokenFile: file,
+      requestedRoles: z.array(z.string().min(1).max(32)).max(16).default([]),
+    })
+    .optional(),
+  /** UDP port of the engine, as peers see it. */
+  listenPort: z.int().min(1).max(65535).default(7443),
+  /** Failure domain, for people to see in the status; what counts is the token's. */
+  area: z.string().max(63).optional(),
+  /** Endpoints that no interface shows: a forwarded port, a public address. */
+  advertise: z.array(endpoint).max(MAX_CANDIDATES).default([]),
+  /** Interfaces whose addresses are of no use to peers. The tunnel's own is left out anyway. */
+  candidateInterfacesExclude: z.array(z.string().max(15)).max(64).default([]),
+  logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+});
+export type AgentConfig = z.infer<typeof configSchema>;
+
+/** Throws AgentError CONFIG_INVALID with every fault in one message. */
+export function parseConfig(text: string): Readonly<AgentConfig> {
+  const parsed = configSchema.safeParse(parseJson(text));
+  if (!parsed.success) throw new AgentError("CONFIG_INVALID", z.prettifyError(parsed.error));
+  return Object.freeze(parsed.data);
+}
+
+/** Throws AgentError CONFIG_INVALID. */
+export async function readConfig(path: string): Promise<Readonly<AgentConfig>> {
+  try {
+    const { size } = await fs.stat(path);
+    if (size > MAX_CONFIG_BYTES) throw new RangeError(`over ${MAX_CONFIG_BYTES} bytes`);
+    return parseConfig(await fs.readFile(path, "utf8"));
+  } catch (cause) {
+    if (cause instanceof AgentError) throw cause;
+    throw new AgentError("CONFIG_INVALID", `cannot read ${path}`, { cause });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AgentError("CONFIG_INVALID", "the configuration is not JSON", { cause });
+  }
+}
+
+function isServer(text: string): boolean {
+  return holds(() => parseServerAddress(text), AgentError);
+}
+
+function isEndpoint(text: string): boolean {
+  return holds(() => parseEndpoint(text), AddressError);
+}
+
+function holds(parse: () => unknown, expected: typeof AgentError | typeof AddressError): boolean {
+  try {
+    parse();
+    return true;
+  } catch (error) {
+    if (error instanceof expected) return false;
+    throw error;
+  }
+}
