@@ -1,0 +1,60 @@
+/** `fabric status`: what the node is, whom it belongs to and what it lives by. */
+import type { StatusView } from "@saf/agent";
+import { formatMoment } from "../format/duration.ts";
+import { type Cell, formatFields } from "../format/table.ts";
+
+const ERRORS_SHOWN = 3;
+
+export function renderStatus(status: StatusView, nowSeconds: number): string {
+  const fields: (readonly [string, Cell])[] = [
+    ["Node", status.nodeName],
+    ["State", status.reason === null ? status.state : `${status.state}: ${status.reason}`],
+    ["Cluster", status.trustDomain],
+    ["Node id", status.nodeId],
+    ["Fingerprint", status.fingerprint],
+    ...joinFields(status),
+    ["Addresses", status.addresses && `${status.addresses.ipv4} ${status.addresses.ipv6}`],
+    ["Roles", status.roles.join(", ")],
+    ["Area", status.area],
+    ["Peers", `${status.peers.direct} of ${status.peers.known} direct`],
+    ["Operator", operatorText(status, nowSeconds)],
+    ["Snapshot", snapshotText(status, nowSeconds)],
+    ["Certificate", status.certificate && `expires ${formatMoment(status.certificate.notAfter, nowSeconds)}`],
+    ["Engine", engineText(status)],
+    ["Candidates", status.candidates.join(", ")],
+    ["Agent", `${status.agentVersion}, started ${formatMoment(status.startedAt, nowSeconds)}`],
+    ...status.engine.notes.map((text) => ["Note", text] as const),
+    ...status.lastErrors
+      .slice(0, ERRORS_SHOWN)
+      .map(
+        ({ at, code, message }) => ["Error", `${formatMoment(at, nowSeconds)}: ${code}: ${message}`] as const,
+      ),
+  ];
+  return formatFields(fields);
+}
+
+function joinFields({ join }: StatusView): (readonly [string, Cell])[] {
+  if (join === null) return [];
+  return [
+    [
+      "Join",
+      `${join.server} with token ${join.tokenId}${join.requestId ? `, request ${join.requestId}` : ""}`,
+    ],
+  ];
+}
+
+function operatorText({ operator }: StatusView, nowSeconds: number): string {
+  const heard =
+    operator.lastAckAt === null ? "never heard" : `heard ${formatMoment(operator.lastAckAt, nowSeconds)}`;
+  return `${operator.connected ? "connected" : "not connected"}, ${heard}`;
+}
+
+function snapshotText({ snapshot }: StatusView, nowSeconds: number): string | null {
+  if (snapshot === null) return null;
+  return `term ${snapshot.term} epoch ${snapshot.epoch}, expires ${formatMoment(snapshot.expiresAt, nowSeconds)}`;
+}
+
+function engineText({ engine }: StatusView): string {
+  if (!engine.connected) return "not connected";
+  return [`connected`, engine.version, engine.interface].filter((part) => part !== null).join(", ");
+}

@@ -1,0 +1,232 @@
+/** The commands of `fabric` and their options. What they do lives beside: cluster/ over the Kubernetes API, node/ over the agent's local API. */
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { ROLES } from "@saf/crds";
+import type { ClusterClient, ClusterOptions } from "./cluster/cluster-client.ts";
+import type { DecisionRequest } from "./cluster/decide.ts";
+import type { NewToken } from "./cluster/token.ts";
+import { asCliError, EXIT } from "./errors.ts";
+import { formatMoment, parseDuration } from "./format/duration.ts";
+import { checkJoinOrder, joinAndWatch } from "./node/join.ts";
+import { connectLocalApi, DEFAULT_SOCKET, type LocalApi } from "./node/local-api.ts";
+import { renderPeers } from "./node/peers.ts";
+import { renderStatus } from "./node/status.ts";
+import { readToken, type TokenOptions } from "./node/token-source.ts";
+import { note, type OutputFormat, printError, printResult, type Terminal } from "./terminal.ts";
+
+export interface Surroundings {
+  terminal: Terminal;
+  /** Unix seconds. */
+  now: () => number;
+}
+
+interface GlobalOptions extends ClusterOptions {
+  output: OutputFormat;
+  socket: string;
+}
+
+/** Runs one command line (without `node` and the script) and returns the exit code. Never throws. */
+export async function runFabric(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const program = createProgram(surroundings);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    // commander has said already what is wrong with the command line; help and version end with 0
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const failure = asCliError(error);
+    printError(surroundings.terminal, program.opts<GlobalOptions>().output, failure);
+    return failure.exit;
+  }
+}
+
+function createProgram({ terminal, now }: Surroundings): Command {
+  const program = new Command("fabric")
+    .description("Secure Access Fabric: tokens, join requests and nodes")
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: terminal.stdout, writeErr: terminal.stderr })
+    .showHelpAfterError("(--help says more)")
+    .addOption(
+      new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"),
+    )
+    .option("-n, --namespace <name>", "namespace of the fabric cluster (default: the context's)")
+    .option("--kubeconfig <file>", "kubeconfig (default: KUBECONFIG or ~/.kube/config)")
+    .option("--context <name>", "context of the kubeconfig")
+    .option("--socket <path>", "unix socket of the agent", DEFAULT_SOCKET);
+  const options = (): GlobalOptions => program.opts<GlobalOptions>();
+  const print = <T>(result: T, render: (result: T) => string): void =>
+    printResult(terminal, options().output, result, render);
+
+  addTokenCommands(program, { options, print, terminal, now });
+  addRequestCommands(program, { options, print, terminal, now });
+  addNodeCommands(program, { options, print, terminal, now });
+  return program;
+}
+
+interface CommandContext extends Surroundings {
+  options: () => GlobalOptions;
+  print: <T>(result: T, render: (result: T) => string) => void;
+}
+
+/** Loaded when needed: a node has no use for a Kubernetes client, which takes half a second to load. */
+async function cluster(context: CommandContext): Promise<ClusterClient> {
+  const { connectCluster } = await import("./cluster/cluster-client.ts");
+  return connectCluster(context.options());
+}
+
+function agent(context: CommandContext): LocalApi {
+  return connectLocalApi(context.options().socket);
+}
+
+function addTokenCommands(program: Command, context: CommandContext): void {
+  const token = program.command("token").description("join tokens, with which hosts ask to join");
+  token
+    .command("create")
+    .description("make a token and print it; it is stored nowhere and cannot be shown again")
+    .option("--name <name>", "name of the JoinToken (default: a random one)")
+    .option("--uses <n>", "how many hosts may use it", parseUses, 1)
+    .addOption(
+      new Option("--expires <duration>", "how long it is accepted, e.g. 30m, 1h, 7d")
+        .argParser(durationSeconds)
+        .default(3600, "1h"),
+    )
+    .addOption(
+      new Option("--role <role>", "role that a host may ask for; may be repeated")
+        .argParser(collectRole)
+        .default([], "none"),
+    )
+    .option("--area <area>", "area that the hosts stand in")
+    .action(async (request: NewToken) => {
+      const { createJoinToken } = await import("./cluster/token.ts");
+      const created = await createJoinToken(await cluster(context), request, context.now());
+      context.print(created, (result) => result.token);
+      const uses = created.maxUses === 1 ? "one host" : `${created.maxUses} hosts`;
+      const end = formatMoment(Date.parse(created.expiresAt) / 1000, context.now());
+      note(context.terminal, `token ${created.name}: for ${uses}, expires ${end}; it is not shown again`);
+    });
+  token
+    .command("list")
+    .description("tokens, and what became of them")
+    .action(async () => {
+      const { listJoinTokens, renderJoinTokens } = await import("./cluster/token.ts");
+      context.print(await listJoinTokens(await cluster(context)), (tokens) =>
+        renderJoinTokens(tokens, context.now()),
+      );
+    });
+  token
+    .command("revoke")
+    .description("end a token at once, for good")
+    .argument("<name>", "name of the JoinToken")
+    .action(async (name: string) => {
+      const { revokeJoinToken } = await import("./cluster/token.ts");
+      await revokeJoinToken(await cluster(context), name);
+      context.print({ name, revoked: true }, () => `token ${name} revoked`);
+    });
+}
+
+function addRequestCommands(program: Command, context: CommandContext): void {
+  program
+    .command("requests")
+    .description("who asks to join")
+    .option("--pending", "only those that nobody decided yet")
+    .action(async (filter: { pending?: boolean }) => {
+      const { listJoinRequests, renderJoinRequests } = await import("./cluster/requests.ts");
+      const requests = await listJoinRequests(await cluster(context), filter);
+      context.print(requests, (all) => renderJoinRequests(all, context.now()));
+    });
+  const target = () => new Argument("<request>", "name of the request, or of the node that asks");
+  const decideAs =
+    (decision: DecisionRequest["decision"]) => async (name: string, given: { reason?: string }) => {
+      const { decide, renderDecision } = await import("./cluster/decide.ts");
+      const wanted = { target: name, decision, reason: given.reason };
+      context.print(await decide(await cluster(context), wanted), renderDecision);
+    };
+  program
+    .command("approve")
+    .description("let a host become a node")
+    .addArgument(target())
+    .option("--reason <text>", "why", reasonText)
+    .action(decideAs("Approve"));
+  program
+    .command("reject")
+    .description("refuse a host; it gets to read the reason")
+    .addArgument(target())
+    .requiredOption("--reason <text>", "why", reasonText)
+    .action(decideAs("Deny"));
+}
+
+interface JoinOptions extends TokenOptions {
+  server: string;
+  role: string[];
+  wait: boolean;
+  timeout?: number;
+}
+
+function addNodeCommands(program: Command, context: CommandContext): void {
+  program
+    .command("join")
+    .description("ask to join a fabric cluster, on this node, and wait for the decision")
+    .requiredOption("--server <url>", "enrolment server, https://host:port")
+    .option("--token-file <file>", "file that holds the token; - is stdin")
+    .option("--token <token>", "the token itself; other users of this host can see it")
+    .addOption(
+      new Option("--role <role>", "role to ask for; may be repeated")
+        .argParser(collectRole)
+        .default([], "none"),
+    )
+    .option("--no-wait", "do not wait for the decision")
+    .option("--timeout <duration>", "stop waiting after this long; the agent goes on", durationSeconds)
+    .action((given: JoinOptions) => join(context, given));
+  program
+    .command("status")
+    .description("what this node is and lives by")
+    .action(async () => {
+      context.print(await agent(context).status(), (status) => renderStatus(status, context.now()));
+    });
+  program
+    .command("peers")
+    .description("whom this node talks to")
+    .action(async () => {
+      context.print(await agent(context).peers(), (peers) => renderPeers(peers, context.now()));
+    });
+}
+
+async function join(context: CommandContext, given: JoinOptions): Promise<void> {
+  const order = { server: given.server, token: await readToken(given), requestedRoles: given.role };
+  checkJoinOrder(order);
+  const api = agent(context);
+  if (!given.wait) {
+    context.print(await api.join(order), ({ state }) => `${state}; fabric status tells how it goes on`);
+    return;
+  }
+  const progress = (text: string) => note(context.terminal, text);
+  const status = await joinAndWatch(api, order, { progress, timeoutSeconds: given.timeout });
+  context.print(status, ({ nodeName, trustDomain, addresses }) => {
+    return `${nodeName} is a node of ${trustDomain}, at ${addresses?.ipv4} and ${addresses?.ipv6}`;
+  });
+}
+
+function parseUses(text: string): number {
+  const uses = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (uses < 1 || uses > 1000) throw new InvalidArgumentError("A number between 1 and 1000.");
+  return uses;
+}
+
+function durationSeconds(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds === undefined) throw new InvalidArgumentError("A duration reads 90s, 30m, 1h30m or 7d.");
+  return seconds;
+}
+
+function reasonText(text: string): string {
+  if (text.trim() === "" || text.length > 256)
+    throw new InvalidArgumentError("A reason has 1 to 256 characters.");
+  return text;
+}
+
+function collectRole(text: string, before: string[]): string[] {
+  if (!(ROLES as readonly string[]).includes(text)) {
+    throw new InvalidArgumentError(`Roles are ${ROLES.join(", ")}.`);
+  }
+  return [...before, text];
+}
