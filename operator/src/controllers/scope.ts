@@ -8,7 +8,7 @@ import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { Informer } from "../kube/informer.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { IdentityDirectory } from "./identities.ts";
+import type { IdentityDirectory } from "../control/identity-directory.ts";
 
 export interface Caches {
   readonly clusters: Informer<Cluster>;

@@ -48,6 +48,8 @@ export interface KubeClient {
   ): Promise<T>;
   mergePatch<T extends KubeObject>(resource: Resource<T>, name: string, patch: object): Promise<T>;
   watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
+  /** The same client, whose calls all end when the signal aborts. */
+  until(signal: AbortSignal): KubeClient;
   close(): void;
 }
 
@@ -58,10 +60,13 @@ export function createKubeClient(config: KubeConfig, namespace: string): KubeCli
 /** 500 objects a page keeps each answer well under the transport's bound. */
 const PAGE_SIZE = 500;
 
-export function clientOver(transport: Transport, namespace: string): KubeClient {
+export function clientOver(transport: Transport, namespace: string, end?: AbortSignal): KubeClient {
   const call = async <T>(request: TransportRequest, options: CallOptions = {}): Promise<T> => {
     const timeout = AbortSignal.timeout(options.timeoutMs ?? REQUEST_TIMEOUT_MS);
-    const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
+    const signal = AbortSignal.any([
+      timeout,
+      ...[options.signal, end].filter((other) => other !== undefined),
+    ]);
     return JSON.parse(await readBody(await transport.open({ ...request, signal }))) as T;
   };
   const json = (
@@ -78,7 +83,7 @@ export function clientOver(transport: Transport, namespace: string): KubeClient 
     list: (resource, options) => {
       const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
       if (options?.continue) query.set("continue", options.continue);
-      return call({ method: "GET", target: `${pathOf(resource, namespace)}?${query}` }, options);
+      return call({ method: "GET", target: `${pathOf(resource, namespace)}?${query.toString()}` }, options);
     },
     create: (resource, object, options) =>
       call(
@@ -109,6 +114,7 @@ export function clientOver(transport: Transport, namespace: string): KubeClient 
       return call({ method: "PATCH", target, ...json(patch, "application/merge-patch+json") });
     },
     watch: (resource, options) => readWatch(transport, pathOf(resource, namespace), options),
+    until: (signal) => clientOver(transport, namespace, signal),
     close: () => transport.close(),
   };
 }

@@ -3,7 +3,7 @@
  * own keep-alive agent's, because KubeConfig makes a new TLS connection for each request.
  */
 import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { KubeError, kubeErrorCodeOf } from "./errors.ts";
 
@@ -49,7 +49,7 @@ async function optionsFor(config: KubeConfig, request: TransportRequest): Promis
     method: request.method,
     ...(request.signal ? { signal: request.signal } : {}),
     headers: {
-      ...options.headers,
+      ...(options.headers as OutgoingHttpHeaders | undefined),
       accept: "application/json",
       "user-agent": "fabric-operator",
       ...contentType,

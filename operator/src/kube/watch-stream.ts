@@ -27,7 +27,7 @@ export async function* readWatch<T extends KubeObject>(
     resourceVersion,
     timeoutSeconds: String(timeoutSeconds),
   });
-  const answer = await transport.open({ method: "GET", target: `${path}?${query}`, signal });
+  const answer = await transport.open({ method: "GET", target: `${path}?${query.toString()}`, signal });
   answer.setTimeout(SILENCE_LIMIT_MS, () => answer.destroy(new Error("the watch fell silent")));
   try {
     for await (const line of linesOf(answer)) yield eventFrom<T>(line);

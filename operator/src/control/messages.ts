@@ -1,0 +1,82 @@
+/** What nodes say on their control sessions, and what the operator answers. Who speaks is known from the session. */
+import {
+  decodeEnvelope,
+  EnvelopeError,
+  fromAgent,
+  type Heartbeat,
+  type OperatorEnvelope,
+} from "@saf/protocol";
+import type { Authority } from "../authority/authority.ts";
+import type { Clock } from "../kube/clock.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Fleet } from "./fleet.ts";
+
+/** A full heartbeat is about 2 KiB, a renewal 1 KiB. Looked at before anything is parsed. */
+const MAX_PAYLOAD_BYTES = 16 * 1024;
+/** An agent renews after half of a certificate's life, which is a minute at the very least. */
+const RENEWAL_GAP_MS = 5_000;
+
+export interface MessageHandlerInit {
+  readonly authority: Pick<Authority, "issueNodeCertificate">;
+  readonly fleet: Pick<Fleet, "heard">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly reply: (nodeId: string, envelope: OperatorEnvelope) => Promise<unknown>;
+  readonly onRenewed: (nodeId: string) => void;
+}
+
+export type MessageHandler = (nodeId: string, kind: string, payload: Uint8Array) => Promise<void>;
+
+export function createMessageHandler(init: MessageHandlerInit): MessageHandler {
+  const { fleet, clock, log, reply } = init;
+  const renewals = new Map<string, number>();
+
+  const heartbeat = async (nodeId: string, body: Heartbeat): Promise<void> => {
+    fleet.heard(nodeId, body, clock.nowMs());
+    const time = Math.floor(clock.nowMs() / 1000);
+    await reply(nodeId, { kind: "heartbeat-ack", body: { sequence: body.sequence, time } });
+  };
+
+  const renew = async (nodeId: string, csrPem: string): Promise<void> => {
+    const sinceMs = clock.nowMs() - (renewals.get(nodeId) ?? -Infinity);
+    if (sinceMs < RENEWAL_GAP_MS)
+      return refuse(nodeId, "RATE_LIMITED", "a certificate was issued a moment ago");
+    renewals.set(nodeId, clock.nowMs());
+    try {
+      const { chainPem } = await init.authority.issueNodeCertificate({ nodeId, csrPem });
+      await reply(nodeId, { kind: "renewed", body: { certificateChain: [...chainPem] } });
+      init.onRenewed(nodeId);
+    } catch (error) {
+      renewals.delete(nodeId);
+      log.warn({ nodeId, error }, "certificate not renewed");
+      await refuse(nodeId, ...refusalFor(error));
+    }
+  };
+
+  const refuse = async (nodeId: string, code: string, message: string): Promise<void> => {
+    await reply(nodeId, { kind: "refused", body: { code, message: message.slice(0, 512) } });
+  };
+
+  return async (nodeId, kind, payload) => {
+    try {
+      if (payload.length > MAX_PAYLOAD_BYTES)
+        throw new EnvelopeError("ENVELOPE_TOO_LARGE", `${kind} is too large`);
+      const envelope = decodeEnvelope(fromAgent, kind, payload);
+      if (envelope.kind === "heartbeat") await heartbeat(nodeId, envelope.body);
+      else await renew(nodeId, envelope.body.csr);
+    } catch (error) {
+      if (!(error instanceof EnvelopeError)) throw error;
+      log.warn({ nodeId, kind: kind.slice(0, 64), code: error.code }, "message refused");
+      await refuse(nodeId, error.code, error.message);
+    }
+  };
+}
+
+/** What a node may know of a failure: coded refusals are for it, the rest is the operator's own trouble. */
+const TOLD = new Set(["CSR_INVALID", "CSR_FORBIDDEN_SAN", "CSR_KEY_MISMATCH", "REVOKED", "IDENTITY_UNKNOWN"]);
+
+function refusalFor(error: unknown): [code: string, message: string] {
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  if (error instanceof Error && typeof code === "string" && TOLD.has(code)) return [code, error.message];
+  return ["UNAVAILABLE", "the operator cannot issue a certificate now; ask again"];
+}

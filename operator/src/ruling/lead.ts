@@ -1,0 +1,137 @@
+/**
+ * What a holder of the Lease does: finds the Cluster, opens its ledger, claims the authority, rules.
+ *
+ * Whatever stands in the way is written into the Cluster's `AuthorityHeld` condition; then the Lease is given back, so that an operator
+ * for whom nothing stands in the way can have it, and this one stands again later.
+ */
+import type { Cluster } from "@saf/crds";
+import type { Logger } from "pino";
+import { finding, type Finding } from "../controllers/condition.ts";
+import { codeOf } from "../controllers/controller.ts";
+import { refusedStatus, rulingCluster } from "../controllers/cluster/decide.ts";
+import { CLUSTERS } from "../controllers/resources.ts";
+import type { Caches } from "../controllers/scope.ts";
+import { KubeError } from "../kube/errors.ts";
+import { createEventRecorder } from "../kube/event-recorder.ts";
+import { createCaches, informersOf } from "./caches.ts";
+import { claimAuthority, writeOn } from "./claim.ts";
+import type { LedgerHolder } from "./ledger-holder.ts";
+import { rule, type RuleInit } from "./rule.ts";
+import { runTogether } from "./tasks.ts";
+
+export interface LeadInit extends Pick<
+  RuleInit,
+  "client" | "clock" | "random" | "holder" | "connectEngine" | "controlKeyFile" | "enrolment"
+> {
+  readonly log: Logger;
+  readonly ledgers: LedgerHolder;
+}
+
+/** Resolves when leading is over, for whatever reason short of a fault. */
+export async function lead(init: LeadInit, signal: AbortSignal): Promise<void> {
+  const client = init.client.until(signal);
+  const caches = createCaches({ ...init, client });
+  const office = new AbortController();
+  const stop = (): void => office.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  const leadership = async (officeSignal: AbortSignal): Promise<void> => {
+    try {
+      await serve({ ...init, client }, caches, officeSignal);
+    } finally {
+      stop();
+    }
+  };
+  try {
+    await runTogether(office, [leadership, ...informersOf(caches).map((informer) => informer.run)]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+async function serve(init: LeadInit, caches: Caches, signal: AbortSignal): Promise<void> {
+  const cluster = await clusterToRule(caches, signal);
+  await untilAborted(signal, ...informersOf(caches).map(({ synced }) => synced));
+  if (!cluster || signal.aborted) return;
+  try {
+    await claimAndRule(init, caches, cluster, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    await refuse(init, cluster.metadata.name, obstacleFrom(error)).catch((failure: unknown) =>
+      init.log.warn({ error: failure }, "the Cluster could not be told"),
+    );
+    throw error;
+  }
+}
+
+async function claimAndRule(
+  init: LeadInit,
+  caches: Caches,
+  cluster: Cluster,
+  signal: AbortSignal,
+): Promise<void> {
+  const { client, clock, holder, ledgers, log } = init;
+  const ledger = await ledgers.forTrustDomain(cluster.spec.trustDomain);
+  const name = cluster.metadata.name;
+  const nodeLifetimeSeconds = (): number =>
+    (caches.clusters.get(name) ?? cluster).spec.certificates.nodeLifetimeSeconds;
+  const claimed = await claimAuthority({
+    client,
+    ledger,
+    clock,
+    clusterName: name,
+    holder,
+    nodeLifetimeSeconds,
+  });
+  if (claimed.objection) {
+    log.warn({ reason: claimed.objection.reason }, claimed.objection.message);
+    return refuse(init, name, claimed.objection);
+  }
+  const { authority, term } = claimed;
+  log.info({ cluster: name, term: term.term, epoch: term.epoch, ledger: ledger.id }, "ruling");
+  const events = createEventRecorder({ client, instance: holder, clock, log });
+  const message = `${holder} signs in term ${term.term}`;
+  events.record({ object: cluster, type: "Normal", reason: "AuthorityTaken", message });
+  await rule({ ...init, caches, events, ledger, authority, term, cluster }, signal);
+}
+
+/** Resolves to the Cluster once there is one, or to undefined when the signal aborts. */
+async function clusterToRule({ clusters }: Caches, signal: AbortSignal): Promise<Cluster | undefined> {
+  const found = Promise.withResolvers<void>();
+  const look = (): void => {
+    if (rulingCluster(clusters.list())) found.resolve();
+  };
+  clusters.onChange(look);
+  look();
+  await untilAborted(signal, found.promise);
+  return rulingCluster(clusters.list());
+}
+
+async function untilAborted(signal: AbortSignal, ...promises: readonly Promise<void>[]): Promise<void> {
+  if (signal.aborted) return;
+  const aborted = new Promise<void>((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
+  await Promise.race([Promise.all(promises), aborted]);
+}
+
+async function refuse(
+  { client, clock, holder, log }: LeadInit,
+  name: string,
+  objection: Finding,
+): Promise<void> {
+  const cluster = await client.get(CLUSTERS, name);
+  await writeOn(client, cluster, refusedStatus(cluster, objection, clock.nowMs()));
+  const events = createEventRecorder({ client, instance: holder, clock, log });
+  events.record({ object: cluster, type: "Warning", reason: objection.reason, message: objection.message });
+  await events.flush();
+}
+
+/** Ledger, Secret or API server refused: the code says which, in the CamelCase of conditions. */
+function obstacleFrom(error: unknown): Finding {
+  const code = error instanceof KubeError ? "API_SERVER_FAILED" : (codeOf(error) ?? "FAULT");
+  const reason = code
+    .toLowerCase()
+    .replaceAll(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  return finding("AuthorityHeld", "False", reason, error instanceof Error ? error.message : "failed");
+}

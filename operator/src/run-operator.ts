@@ -1,0 +1,49 @@
+/** The operator as a whole: stands for election, and leads whenever it is elected. */
+import { KubeConfig } from "@kubernetes/client-node";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import { connectOperatorEngine } from "./control/connect-engine.ts";
+import { createKubeClient } from "./kube/client.ts";
+import { systemClock } from "./kube/clock.ts";
+import { createElector } from "./kube/elector.ts";
+import { lead } from "./ruling/lead.ts";
+import { createLedgerHolder } from "./ruling/ledger-holder.ts";
+
+const LEASE_NAME = "fabric-operator";
+
+/** Resolves when the signal has aborted and everything has ended. */
+export async function runOperator(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const random = Math.random;
+  const client = createKubeClient(loadKubeConfig(config), config.namespace);
+  const ledgers = createLedgerHolder({
+    database: config.database ?? { dataDir: config.dataDir },
+    clock: () => Math.floor(clock.nowMs() / 1000),
+    log,
+  });
+  const elector = createElector({
+    client,
+    leaseName: LEASE_NAME,
+    identity: config.holder,
+    timings: config.lease,
+    clock,
+    random,
+    log,
+  });
+  const { holder, controlKeyFile, enrolment } = config;
+  const connectEngine = connectOperatorEngine(config.engineSocket);
+  const init = { client, clock, random, log, ledgers, holder, controlKeyFile, enrolment, connectEngine };
+  try {
+    await elector.run(signal, (leading) => lead(init, leading));
+  } finally {
+    await ledgers.close();
+    client.close();
+  }
+}
+
+function loadKubeConfig({ kubeconfig }: Config): KubeConfig {
+  const config = new KubeConfig();
+  if (kubeconfig === undefined) config.loadFromCluster();
+  else config.loadFromFile(kubeconfig);
+  return config;
+}
