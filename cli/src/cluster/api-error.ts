@@ -39,15 +39,20 @@ export function asApiError(
   return new CliError(code, message, { exit, hint, cause: error });
 }
 
-/** Neither an answer nor ours: the connection failed. What undici wraps in `fetch failed` is the reason. */
+/** Neither an answer nor ours: the connection failed. */
 function unreachable(error: unknown): CliError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new CliError("API_UNREACHABLE", `the API server cannot be reached: ${message}`, {
+  return new CliError("API_UNREACHABLE", `the API server cannot be reached: ${rootMessage(error)}`, {
     exit: EXIT.unreachable,
     hint: "check the server of the kubeconfig's context",
     cause: error,
   });
+}
+
+/** fetch says only `fetch failed`; the innermost cause says why. */
+function rootMessage(error: unknown): string {
+  if (typeof error !== "object" || error === null) return String(error);
+  if ("cause" in error && error.cause) return rootMessage(error.cause);
+  return "message" in error ? String(error.message) : "unknown";
 }
 
 function parseStatus(body: unknown): KubernetesStatus {
