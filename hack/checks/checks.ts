@@ -31,7 +31,7 @@ export function staticChecks(env: NodeJS.ProcessEnv): Check[][] {
     ],
     [
       { name: "gofmt", run: () => gofmt(controlPlane) },
-      { name: "cargo fmt", run: () => cargo(["fmt", "--check"], env) },
+      { name: "cargo fmt", run: () => cargo(["fmt", "--check", "--", "--color=never"], env) },
       {
         name: "cargo clippy",
         run: () => cargo(["clippy", "--locked", "--quiet", "--all-targets", "--", "-D", "warnings"], env),
