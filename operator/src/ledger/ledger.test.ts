@@ -227,12 +227,18 @@ describe("a join", () => {
   it("is kept as it was asked", async () => {
     const input = joinInput();
     const { requestId, created } = await ledger.admitJoin(term, input);
-    const { nonce: _nonce, source: _source, ...asked } = input;
     expect(created).toBe(true);
     expect(requestId).toBe(`${input.nodeName}-${input.fingerprint.slice(0, 8)}`);
     expect(await ledger.joinRequest(requestId)).toEqual({
-      ...asked,
       requestId,
+      nodeName: input.nodeName,
+      fingerprint: input.fingerprint,
+      csrPem: input.csrPem,
+      tokenName: input.tokenName,
+      requestedRoles: input.requestedRoles,
+      facts: input.facts,
+      capabilities: input.capabilities,
+      candidates: input.candidates,
       area: "home",
       createdAt: START,
       decision: "Pending",

@@ -12,6 +12,8 @@ export interface PostgresBinaries {
   readonly initdb: string;
   readonly pgCtl: string;
   readonly postgres: string;
+  /** Major version, as a cluster's PG_VERSION says it. */
+  readonly major: string;
   /** Value of LD_LIBRARY_PATH. */
   readonly libraryPath: string;
 }
@@ -25,6 +27,7 @@ export async function preparePostgresBinaries(linksDir: string): Promise<Postgre
     initdb: bin("initdb"),
     pgCtl: bin("pg_ctl"),
     postgres: bin("postgres"),
+    major: await readMajor(packageDir),
     libraryPath: `${linksDir}:${join(packageDir, "native", "lib")}`,
   };
 }
@@ -40,6 +43,13 @@ function findPackage(): string {
       { cause: error },
     );
   }
+}
+
+async function readMajor(packageDir: string): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(packageDir, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return version.split(".")[0] ?? "";
 }
 
 async function linkLibraries(packageDir: string, linksDir: string): Promise<void> {

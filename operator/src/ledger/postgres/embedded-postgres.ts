@@ -123,7 +123,8 @@ export async function openEmbeddedPostgres(init: EmbeddedPostgresInit): Promise<
     init.log.info({ dataDir: init.dataDir }, "embedded PostgreSQL stopped");
   };
 
-  if (!(await exists(join(place.pgdata, "PG_VERSION")))) await initialise(place);
+  if ((await clusterVersion(place)) === undefined) await initialise(place);
+  await requireSameVersion(place);
   await ensureRunning();
   return { connection, ensureRunning, release };
 }
@@ -168,8 +169,23 @@ async function initialise(place: Place): Promise<void> {
     await syncDirectory(parent);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    if (!(await exists(join(place.pgdata, "PG_VERSION")))) throw error;
+    if ((await clusterVersion(place)) === undefined) throw error;
   }
+}
+
+/** Undefined before the cluster is made. */
+async function clusterVersion({ pgdata }: Place): Promise<string | undefined> {
+  const text = await readFile(join(pgdata, "PG_VERSION"), "utf8").catch(() => undefined);
+  return text?.trim();
+}
+
+async function requireSameVersion(place: Place): Promise<void> {
+  const version = await clusterVersion(place);
+  if (version !== place.binaries.major)
+    throw new LedgerError(
+      "POSTGRES_UNUSABLE",
+      `${place.pgdata} is of PostgreSQL ${version}, this operator brings ${place.binaries.major}: upgrade it with pg_upgrade`,
+    );
 }
 
 async function spawnPostgres(place: Place): Promise<ChildProcess> {
