@@ -32,7 +32,7 @@ export async function createJoinToken(
 ): Promise<CreatedToken> {
   const name = request.name ?? `token-${randomBytes(4).toString("hex")}`;
   if (!TOKEN_ID_PATTERN.test(name)) throw usageError(`"${name}" is not a DNS label`, "use a-z, 0-9 and '-'");
-  const pin = caPin(await theCluster(client));
+  const pin = caPin(await rulingCluster(client));
   const { token, hash } = createToken({ id: name, pin });
   const expiresAt = new Date((nowSeconds + request.expires) * 1000).toISOString().replace(/\.\d+Z$/, "Z");
   await client.create(joinTokenKind, name, {
@@ -67,22 +67,19 @@ export function renderJoinTokens(tokens: readonly JoinToken[], nowSeconds: numbe
   return formatTable(["NAME", "STATE", "USES", "EXPIRES", "ROLES", "AREA"], rows);
 }
 
-/** A fabric cluster is a namespace with exactly one Cluster. */
-async function theCluster(client: ClusterClient): Promise<Cluster> {
-  const [cluster, second] = await client.list(clusterKind);
-  if (cluster === undefined) {
-    throw new CliError("CLUSTER_NOT_FOUND", `there is no Cluster in namespace ${client.namespace}`, {
-      exit: EXIT.notFound,
-      hint: "choose the namespace with -n",
-    });
-  }
-  if (second !== undefined) {
-    throw new CliError("CLUSTER_AMBIGUOUS", `namespace ${client.namespace} has more than one Cluster`, {
-      exit: EXIT.failure,
-      hint: "a namespace is one fabric cluster: delete the one that should not be",
-    });
-  }
-  return cluster;
+/** Of several Clusters in the namespace the oldest counts, as for the operator: one made by accident changes nothing. */
+async function rulingCluster(client: ClusterClient): Promise<Cluster> {
+  const clusters = await client.list(clusterKind);
+  const [oldest] = clusters.sort((a, b) => ageKey(a).localeCompare(ageKey(b)));
+  if (oldest !== undefined) return oldest;
+  throw new CliError("CLUSTER_NOT_FOUND", `there is no Cluster in namespace ${client.namespace}`, {
+    exit: EXIT.notFound,
+    hint: "choose the namespace with -n",
+  });
+}
+
+function ageKey({ metadata }: Cluster): string {
+  return `${metadata.creationTimestamp ?? ""} ${metadata.name}`;
 }
 
 function caPin(cluster: Cluster): string {

@@ -63,7 +63,7 @@ const status = z
   .object({
     observedGeneration,
     conditions: conditions(
-      "Ready sums up: Connected, AwaitingNode, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part.",
+      "Ready sums up; its reason names the first thing that is in the way, e.g. AwaitingNode, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part holds.",
     ),
     addresses: z
       .object({

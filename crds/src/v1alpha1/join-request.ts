@@ -103,7 +103,7 @@ const spec = z
       .optional()
       .meta({
         description:
-          "Decisions of people, one entry per user; each can write only their own. The first one decides.",
+          "Decisions of people, one entry per user; each can write only their own. The first one decides; a Deny outweighs an Approve that nobody has acted on yet.",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["user"],
       }),

@@ -48,7 +48,7 @@ const status = z
   .object({
     observedGeneration,
     conditions: conditions(
-      "Ready says whether the token is accepted: Active, Expired, Exhausted or Revoked.",
+      "Ready says whether the token is accepted: Active, Expired, Exhausted, Revoked or NameReused.",
     ),
     uses: z
       .int()
