@@ -21,7 +21,7 @@ import { PendingRequests } from "./pending-requests.ts";
 
 /** A reply takes well below a millisecond; an engine that needs this long is stuck. */
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** The id of a failure that answers no request: the engine ends the connection after it. */
+/** The id of a failure that answers no request of ours: the connection is of no use after it. */
 const NO_REQUEST = 0;
 
 export interface ConnectOptions {

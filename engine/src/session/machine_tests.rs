@@ -396,14 +396,15 @@ fn a_session_ready_for_another_authority_is_refused() {
 
 #[test]
 fn every_frame_out_of_state_ends_the_session() {
-    let phases: [(fn() -> Puppet, &[usize]); 4] = [
-        (Puppet::opening, &[0]),
+    type MakePuppet = fn() -> Puppet;
+    // A newer AUTH is the one of index 3.
+    let ready_allows = &[3, 4, 6, 7][..];
+    for (puppet, allowed) in [
+        (Puppet::opening as MakePuppet, &[0][..]),
         (Puppet::auth, &[1]),
         (Puppet::confirming, &[2]),
-        // A newer AUTH is the one of index 3.
-        (Puppet::ready, &[3, 4, 6, 7]),
-    ];
-    for (puppet, allowed) in phases {
+        (Puppet::ready, ready_allows),
+    ] {
         let newer = Authority { term: 9, epoch: 1 };
         let frames = [
             hello(),

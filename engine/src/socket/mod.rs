@@ -1,7 +1,7 @@
 //! The engine's local socket: commands in, replies and events out, no packets.
 //!
 //! ```text
-//!   client ──► Connection ──► server thread ──► Port.next()   ┐
+//!   client ──► Connection ──► server thread ──► Port.next_command() ┐
 //!          ◄── (bounded   ◄── (poll loop)   ◄── Port.reply()  ├ the packet loop
 //!               queue)                          Port.publish()┘
 //! ```

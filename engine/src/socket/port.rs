@@ -86,7 +86,7 @@ impl AsFd for Port {
 
 impl Port {
     /// The next command; None when all were taken. Each must be answered by `reply` once.
-    pub fn next(&mut self) -> Option<Submitted> {
+    pub fn next_command(&mut self) -> Option<Submitted> {
         let mut commands = lock(&self.0.commands);
         if commands.is_empty() {
             self.0.commands_wait.clear();

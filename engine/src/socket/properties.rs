@@ -1,1 +1,225 @@
-//!
+//! Whatever a client sends, parsing it neither panics nor lets a list or text pass its bound.
+
+use bytes::{Bytes, BytesMut};
+use proptest::{collection::vec, prelude::*};
+
+use super::{
+    codec::{has_message, read_request, take_message},
+    messages::*,
+};
+
+fn text(max: usize) -> impl Strategy<Value = String> {
+    proptest::string::string_regex(&format!("[!-~]{{1,{max}}}")).expect("a pattern")
+}
+
+fn peer() -> impl Strategy<Value = PeerIntent> {
+    (
+        text(MAX_PEER_ID_BYTES),
+        text(80),
+        text(FINGERPRINT_BYTES),
+        vec(text(20), 0..MAX_CANDIDATES),
+        vec(text(20), 0..4),
+        any::<u64>(),
+    )
+        .prop_map(
+            |(id, spiffe_id, fingerprint, candidates, prefixes, expires_at_ms)| PeerIntent {
+                id,
+                spiffe_id,
+                fingerprint,
+                candidates,
+                remote_prefixes: prefixes.clone(),
+                local_prefixes: prefixes,
+                expires_at_ms,
+            },
+        )
+}
+
+fn desired() -> impl Strategy<Value = Desired> {
+    (
+        any::<u64>(),
+        text(60),
+        (any::<u64>(), any::<u64>()),
+        vec(peer(), 0..5),
+        proptest::option::of(vec(text(20), 0..4)),
+        vec(text(FINGERPRINT_BYTES), 0..5),
+    )
+        .prop_map(
+            |(revision, trust_domain, (term, epoch), peers, tunnel, revoked)| Desired {
+                revision,
+                trust_domain: trust_domain.clone(),
+                expires_at_ms: revision,
+                authority: Authority { term, epoch },
+                identity: IdentityIntent {
+                    spiffe_id: trust_domain.clone(),
+                    certificate_chain_pem: vec![trust_domain.clone()],
+                    ca_certificates_pem: vec![trust_domain],
+                },
+                tunnel: tunnel.map(|addresses| TunnelIntent {
+                    routes: addresses.clone(),
+                    addresses,
+                    mtu: 1280,
+                }),
+                peers,
+                revoked,
+            },
+        )
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        any::<u32>().prop_map(|protocol| Command::Hello(HelloCommand { protocol })),
+        Just(Command::Describe),
+        desired().prop_map(|desired| Command::Apply(Box::new(ApplyCommand { desired }))),
+        (text(64), text(64), vec(any::<u8>(), 0..500)).prop_map(|(peer, kind, payload)| {
+            Command::Send(SendCommand {
+                peer,
+                kind,
+                payload: payload.into(),
+            })
+        }),
+        Just(Command::Stop),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    (any::<u32>(), command()).prop_map(|(id, command)| Request { id, command })
+}
+
+fn encoded(request: &Request) -> Vec<u8> {
+    rmp_serde::to_vec_named(request).expect("serializable")
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32).to_be_bytes(), body].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_request_is_read_as_it_was_written(request in request()) {
+        prop_assert_eq!(read_request(&encoded(&request)), Ok(request));
+    }
+
+    #[test]
+    fn a_damaged_request_is_read_or_refused(
+        request in request(),
+        damages in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        length in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = encoded(&request);
+        for (at, byte) in damages {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = read_request(&bytes);
+        let shorter = &bytes[..length.index(bytes.len())];
+        let _ = read_request(shorter);
+    }
+
+    #[test]
+    fn a_request_that_lacks_its_end_is_refused(request in request(), length in any::<prop::sample::Index>()) {
+        let bytes = encoded(&request);
+        prop_assert!(read_request(&bytes[..length.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_request(bytes in vec(any::<u8>(), 0..500)) {
+        let _ = read_request(&bytes);
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in_however_they_are_cut(
+        bodies in vec(vec(any::<u8>(), 0..100), 0..8),
+        cut in 1usize..60,
+    ) {
+        let bytes: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
+        let mut input = BytesMut::new();
+        let mut taken: Vec<Bytes> = Vec::new();
+        for piece in bytes.chunks(cut) {
+            input.extend_from_slice(piece);
+            while let Some(message) = take_message(&mut input).expect("within bounds") {
+                taken.push(message);
+            }
+            prop_assert!(!has_message(&input));
+        }
+        prop_assert!(input.is_empty());
+        prop_assert_eq!(taken, bodies);
+    }
+}
+
+#[test]
+fn every_list_and_text_stops_at_its_bound() {
+    let within = |desired: &Desired| {
+        let desired = desired.clone();
+        let command = Command::Apply(Box::new(ApplyCommand { desired }));
+        read_request(&encoded(&Request { id: 1, command }))
+            .map(drop)
+            .map_err(|bad| bad.error.code)
+    };
+    let short = || "x".to_owned();
+    let long = |bytes| "x".repeat(bytes + 1);
+    let peer = PeerIntent {
+        id: short(),
+        spiffe_id: short(),
+        fingerprint: short(),
+        candidates: vec![short(); MAX_CANDIDATES],
+        remote_prefixes: vec![short(); MAX_PREFIXES],
+        local_prefixes: vec![],
+        expires_at_ms: 0,
+    };
+    let good = Desired {
+        revision: 1,
+        trust_domain: short(),
+        expires_at_ms: 1,
+        authority: Authority::default(),
+        identity: IdentityIntent {
+            spiffe_id: short(),
+            certificate_chain_pem: vec![short(); MAX_CERTIFICATES],
+            ca_certificates_pem: vec![],
+        },
+        tunnel: None,
+        peers: vec![peer; 2],
+        revoked: vec![short(); MAX_REVOKED],
+    };
+    assert_eq!(within(&good), Ok(()));
+    type Break = fn(&mut Desired, &dyn Fn(usize) -> String);
+    let breaks: [Break; 12] = [
+        |desired, long| desired.trust_domain = long(MAX_TRUST_DOMAIN_BYTES),
+        |desired, _| desired.revoked.push("x".into()),
+        |desired, long| desired.revoked = vec![long(FINGERPRINT_BYTES)],
+        |desired, _| desired.peers = vec![desired.peers[0].clone(); MAX_PEERS + 1],
+        |desired, long| desired.peers[1].id = long(MAX_PEER_ID_BYTES),
+        |desired, long| desired.peers[1].spiffe_id = long(MAX_SPIFFE_ID_BYTES),
+        |desired, _| desired.peers[1].candidates.push("x".into()),
+        |desired, long| desired.peers[1].candidates = vec![long(MAX_ADDRESS_BYTES)],
+        |desired, _| desired.peers[1].remote_prefixes.push("x".into()),
+        |desired, long| desired.identity.spiffe_id = long(MAX_SPIFFE_ID_BYTES),
+        |desired, _| desired.identity.certificate_chain_pem.push("x".into()),
+        |desired, long| desired.identity.ca_certificates_pem = vec![long(MAX_CERTIFICATE_BYTES)],
+    ];
+    for (number, break_it) in breaks.into_iter().enumerate() {
+        let mut bad = good.clone();
+        // Keep the greatest case below the frame's bound.
+        bad.peers
+            .iter_mut()
+            .for_each(|peer| peer.remote_prefixes.truncate(MAX_PREFIXES));
+        break_it(&mut bad, &long);
+        assert_eq!(
+            within(&bad),
+            Err(codes::LIMIT_EXCEEDED.into()),
+            "case {number}"
+        );
+    }
+}
+
+#[test]
+fn a_header_of_four_gigabytes_is_not_believed() {
+    // An array, a map, a text and binary data of 2^32-1 elements, of which none follows.
+    for marker in [0xdd, 0xdf, 0xdb, 0xc6] {
+        let bytes = [marker, 0xff, 0xff, 0xff, 0xff];
+        assert!(read_request(&bytes).is_err());
+        let nested = [&[0x82, 0xa2, b'i', b'd', 1, 0xa7][..], b"command", &bytes].concat();
+        assert!(read_request(&nested).is_err());
+    }
+}
