@@ -7,26 +7,25 @@ import { createLog } from "./telemetry/log.ts";
 const FAULT = 1;
 const MISCONFIGURED = 2;
 
-function configure(): Config {
+async function run(config: Config): Promise<number> {
+  const log = createLog(config.logLevel);
+  const end = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end.abort());
+  log.info({ namespace: config.namespace, holder: config.holder }, "operator started");
   try {
-    return loadConfig(process.argv.slice(2));
+    await runOperator(config, log, end.signal);
+    log.info("operator ended");
+    return 0;
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`fabric-operator: ${error.code}: ${error.message}\n`);
-    process.exit(MISCONFIGURED);
+    log.error({ error }, "operator failed");
+    return FAULT;
   }
 }
 
-const config = configure();
-const log = createLog(config.logLevel);
-const end = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end.abort());
-
 try {
-  log.info({ namespace: config.namespace, holder: config.holder }, "operator started");
-  await runOperator(config, log, end.signal);
-  log.info("operator ended");
+  process.exitCode = await run(loadConfig(process.argv.slice(2)));
 } catch (error) {
-  log.error({ error }, "operator failed");
-  process.exitCode = FAULT;
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`fabric-operator: ${error.code}: ${error.message}\n`);
+  process.exitCode = MISCONFIGURED;
 }

@@ -52,7 +52,7 @@ export interface ControlServer {
   /** Whom to let in may have changed. */
   changed(): void;
   /** Resolves to whether a session took it. */
-  send(nodeId: string, envelope: OperatorEnvelope): Promise<boolean>;
+  readonly send: (nodeId: string, envelope: OperatorEnvelope) => Promise<boolean>;
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -96,8 +96,7 @@ export function createControlServer(init: ControlServerInit): ControlServer {
     work: applyState,
     onFailure: (_key, error, failures) => {
       if (error instanceof Error && "code" in error && error.code === "FENCED") init.onFenced(error);
-      else if (failures <= 3 || failures % 10 === 0)
-        log.warn({ error, failures }, "engine state not applied; again");
+      else if (isWorthTelling(failures - 1)) log.warn({ error, failures }, "engine state not applied; again");
     },
   });
 
@@ -188,7 +187,8 @@ export function createControlServer(init: ControlServerInit): ControlServer {
       try {
         await serveOnce(signal);
       } catch (error) {
-        if (!signal.aborted) log.warn({ error }, "the engine cannot be used; trying on");
+        if (!signal.aborted && isWorthTelling(attempt))
+          log.warn({ error, attempt }, "the engine cannot be used; trying on");
       }
       if (clock.nowMs() - startedMs > RECONNECT.capMs) attempt = 0;
       await sleep(clock, backoffMs(RECONNECT, attempt, random()), signal);
@@ -203,4 +203,9 @@ export function createControlServer(init: ControlServerInit): ControlServer {
       await Promise.all([serveOn(signal), applies.run(signal)]);
     },
   };
+}
+
+/** The first of a row of failures, and then now and again. */
+function isWorthTelling(attempt: number): boolean {
+  return attempt === 0 || attempt % 30 === 29;
 }

@@ -17,7 +17,7 @@ const CONCURRENCY = 8;
 
 export interface Controller extends Pick<WorkQueue, "add" | "addAfter"> {
   readonly name: string;
-  run(signal: AbortSignal): Promise<void>;
+  readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface ControllerInit {

@@ -27,11 +27,7 @@ export async function writeStatus<Status extends Conditioned, T extends WithStat
 ): Promise<void> {
   if (isDeepStrictEqual(object.status, status)) return;
   const { name } = object.metadata;
-  await client.apply<WithStatus<Status>>(
-    resource as Resource<WithStatus<Status>>,
-    { metadata: { name }, status },
-    "status",
-  );
+  await client.apply<WithStatus<Status>>(resource, { metadata: { name }, status }, "status");
   tellTransition(events, object, object.status, status);
 }
 

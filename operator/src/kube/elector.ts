@@ -150,10 +150,12 @@ export function createElector(options: ElectorOptions): Elector {
     const term = new AbortController();
     const both = AbortSignal.any([signal, term.signal]);
     let ending: Ending = "stopped";
-    const renewal = renewWhile(both).then(() => {
+    const renew = async (): Promise<void> => {
+      await renewWhile(both);
       if (!both.aborted) ending = "lost";
       term.abort();
-    });
+    };
+    const renewal = renew();
     try {
       await lead(both);
       if (!both.aborted) ending = "finished";

@@ -31,7 +31,7 @@ export interface Informer<T extends KubeObject> {
   /** Called with the name of each object that appeared, changed or went. */
   onChange(listener: (name: string) => void): void;
   /** Runs until the signal aborts. */
-  run(signal: AbortSignal): Promise<void>;
+  readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface InformerOptions<T extends KubeObject> {

@@ -26,10 +26,10 @@ export interface Again {
 }
 
 export interface WorkQueue {
-  add(key: string): void;
+  readonly add: (key: string) => void;
   /** Adds the key later; an earlier date already set stays. */
-  addAfter(key: string, delayMs: number): void;
-  run(signal: AbortSignal): Promise<void>;
+  readonly addAfter: (key: string, delayMs: number) => void;
+  readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
 interface Delay {

@@ -31,6 +31,6 @@ export function createCaches(init: CachesInit): Caches {
 
 export function informersOf(
   caches: Caches,
-): readonly { synced: Promise<void>; run(signal: AbortSignal): Promise<void> }[] {
+): readonly { synced: Promise<void>; readonly run: (signal: AbortSignal) => Promise<void> }[] {
   return [caches.clusters, caches.nodes, caches.assignments, caches.tokens, caches.requests];
 }

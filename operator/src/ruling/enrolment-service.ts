@@ -16,7 +16,7 @@ export interface EnrolmentServiceInit {
 
 export interface EnrolmentService {
   /** Wakes whoever waits for the decision. */
-  decided(requestId: string): void;
+  readonly decided: (requestId: string) => void;
   /** The Cluster changed. */
   changed(): void;
   run(signal: AbortSignal): Promise<void>;

@@ -20,7 +20,7 @@ import type { Compiled } from "../snapshot/compile.ts";
 /** What the publisher last made for the nodes. */
 export interface Published {
   readonly compiled: Compiled | undefined;
-  issuedTo(nodeId: string): IssuedSnapshot | null;
+  readonly issuedTo: (nodeId: string) => IssuedSnapshot | null;
 }
 
 export function reconcileNode(

@@ -27,9 +27,10 @@ export function reconcileAssignment(
 
   return async (name) => {
     const assignment = caches.assignments.get(name);
-    if (!assignment || assignment.metadata.deletionTimestamp || !published.compiled) return undefined;
+    const targets = published.compiled?.targets.get(name);
+    // One that no edition has seen yet is looked at again with the next.
+    if (!assignment || assignment.metadata.deletionTimestamp || !targets) return undefined;
     const nowMs = clock.nowMs();
-    const targets = published.compiled.targets.get(name) ?? [];
     const epoch = published.assignmentEpoch(assignment);
     const { status, nextMs } = decideAssignment({ assignment, targets, epoch, confirmedBy, nowMs });
     await writeStatus(scope, ROLE_ASSIGNMENTS, assignment, status);

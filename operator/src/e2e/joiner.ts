@@ -1,0 +1,105 @@
+/** A host that asks to join, speaking the enrolment API over plain HTTPS as its documentation says. */
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { request } from "node:https";
+import {
+  createCsr,
+  createToken,
+  fingerprintOfKey,
+  generateNodeKey,
+  JOIN_PATH,
+  joinStatus,
+  parseToken,
+  requestIdFor,
+  signRequest,
+  type JoinStatus,
+} from "@saf/protocol";
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export interface Joiner {
+  readonly nodeName: string;
+  readonly keyPem: string;
+  readonly fingerprint: string;
+  readonly requestId: string;
+  ask(token: string, fields?: object): Promise<Answer>;
+  poll(waitSeconds?: number): Promise<JoinStatus>;
+}
+
+export function createJoiner(port: number, nodeName: string): Joiner {
+  const keyPem = generateNodeKey();
+  const key = createPrivateKey(keyPem);
+  const fingerprint = fingerprintOfKey(key);
+  const requestId = requestIdFor(nodeName, fingerprint);
+  return {
+    nodeName,
+    keyPem,
+    fingerprint,
+    requestId,
+    async ask(token, fields = {}) {
+      const { id, secret } = parseToken(token);
+      const body = {
+        tokenId: id,
+        secret,
+        nodeName,
+        csr: await createCsr(keyPem, nodeName),
+        facts: {
+          hostname: nodeName,
+          os: "linux",
+          arch: "x64",
+          kernel: "6.1",
+          cpus: 2,
+          memoryBytes: 1e9,
+          agentVersion: "0.1.0",
+        },
+        capabilities: { protocolVersions: ["saf/1"] },
+        requestedRoles: [],
+        candidates: [],
+        ...fields,
+      };
+      return send(port, key, "POST", JOIN_PATH, JSON.stringify(body));
+    },
+    async poll(waitSeconds = 0) {
+      const answer = await send(port, key, "GET", `${JOIN_PATH}/${requestId}?waitSeconds=${waitSeconds}`, "");
+      return joinStatus.parse(answer.body);
+    },
+  };
+}
+
+/** A token whose secret only its holder knows, and the JoinToken object for it. */
+export function makeToken(id: string, pin: string, spec: object = {}): { token: string; object: object } {
+  const { token, hash } = createToken({ id, pin });
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  const object = {
+    apiVersion: "fabric.saf.dev/v1alpha1",
+    kind: "JoinToken",
+    metadata: { name: id },
+    spec: { tokenHash: hash, expiresAt, maxUses: 10, ...spec },
+  };
+  return { token, object };
+}
+
+function send(port: number, key: KeyObject, method: string, target: string, body: string): Promise<Answer> {
+  const headers = signRequest({ method, target, body }, key, Math.floor(Date.now() / 1000));
+  return new Promise((resolve, reject) => {
+    // The pin is the agent's business; here the server is our own.
+    const options = { host: "127.0.0.1", port, path: target, method, rejectUnauthorized: false };
+    const call = request({
+      ...options,
+      headers: { ...headers, ...(body && { "content-type": "application/json" }) },
+    });
+    call.once("error", reject);
+    call.once("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.once("error", reject);
+      response.once("end", () => {
+        const text = Buffer.concat(chunks).toString("utf8");
+        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+      });
+    });
+    call.end(body);
+  });
+}
