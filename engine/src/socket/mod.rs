@@ -1,9 +1,9 @@
 //! The engine's local socket: commands in, replies and events out, no packets.
 //!
 //! ```text
-//!   client ──► Connection ──► server thread ──► Port.next_command() ┐
-//!          ◄── (bounded   ◄── (poll loop)   ◄── Port.reply()  ├ the packet loop
-//!               queue)                          Port.publish()┘
+//!   client ──► Connection ──► server thread ──► Port::next_command ┐
+//!          ◄── (bounded   ◄── (poll loop)   ◄── Port::reply        ├ the packet loop
+//!               queue)                          Port::publish      ┘
 //! ```
 //! The server thread does everything that costs: it checks who connects, cuts and parses frames, encodes answers. The packet
 //! loop only moves values: it takes commands when the port's descriptor is readable and never waits for a client. Layout and
