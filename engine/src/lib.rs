@@ -1,3 +1,28 @@
-//! fabric-engine: see `run_loop` for the packet loop.
+//! The packet engine of the Secure Access Fabric.
+//!
+//! One packet thread runs `engine::Engine`: UDP in, QUIC, TUN out, TUN in, QUIC, UDP out. One thread
+//! serves the unix socket of the agent or operator. The engine knows no policy: it does what `apply` says,
+//! within the limits of its root-owned configuration, until that intent expires.
+//!
+//! `unsafe` is allowed in three places only: `os`, `tun` and `udp`, which call the kernel.
 
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod desired;
+pub mod engine;
+pub mod frames;
+pub mod lanes;
+pub mod log;
+#[allow(unsafe_code)]
+pub mod os;
+pub mod policy;
+pub mod quic;
+pub mod session;
 pub mod socket;
+pub mod timers;
+#[allow(unsafe_code)]
+pub mod tun;
+#[allow(unsafe_code)]
+pub mod udp;

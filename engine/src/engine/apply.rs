@@ -1,0 +1,286 @@
+//! `apply`: checks everything first, changes the tunnel, which may fail, and then does the rest, which can't.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Engine;
+use super::peers::Peer;
+use super::sessions::to_wire;
+use crate::desired::{PeerChange, Plan, PlannedPeer, changes};
+use crate::frames::CloseCode;
+use crate::policy::{PeerIndex, Policy};
+use crate::quic::{Identity, IdentityError, IdentityParts, TrustTable, TrustedPeer};
+use crate::socket::messages::{ApplyResult, CommandError, Desired, IdentityIntent, codes};
+use crate::tun::{Tunnel, TunnelSettings};
+
+/// A P-256 key in PEM is 241 bytes.
+const MAX_KEY_BYTES: u64 = 16 << 10;
+
+/// What an identity is made of; another one makes another identity.
+#[derive(PartialEq)]
+pub(super) struct IdentitySource {
+    intent: IdentityIntent,
+    trust_domain: String,
+    key_pem: Vec<u8>,
+}
+
+impl Engine {
+    pub(super) fn apply(&mut self, desired: &Desired) -> Result<ApplyResult, CommandError> {
+        let plan = Plan::new(desired, self.config.tunnel.as_ref(), self.now.unix_ms)?;
+        let identity = self.changed_identity(&plan)?;
+        let mut changed = Vec::new();
+        if self.change_tunnel(plan.tunnel.as_ref())? {
+            changed.push("tunnel".to_owned());
+        }
+        if let Some((identity, source)) = identity {
+            self.endpoint.set_identity(Some(Arc::new(identity)));
+            self.identity_source = Some(source);
+            changed.push("identity".to_owned());
+        }
+        self.change_plan(plan, &mut changed);
+        Ok(ApplyResult { changed })
+    }
+
+    /// The identity of the plan, if it is not the present one.
+    fn changed_identity(
+        &self,
+        plan: &Plan,
+    ) -> Result<Option<(Identity, IdentitySource)>, CommandError> {
+        let key_pem = self
+            .read_key()
+            .map_err(|error| CommandError::new(codes::KEY_UNREADABLE, error.to_string()))?;
+        let source = IdentitySource {
+            intent: plan.identity.clone(),
+            trust_domain: plan.trust_domain.clone(),
+            key_pem,
+        };
+        if self.identity_source.as_ref() == Some(&source) {
+            return Ok(None);
+        }
+        let parts = IdentityParts {
+            spiffe_id: &source.intent.spiffe_id,
+            trust_domain: &source.trust_domain,
+            chain_pem: &source.intent.certificate_chain_pem,
+            ca_pem: &source.intent.ca_certificates_pem,
+            key_pem: &source.key_pem,
+        };
+        let identity =
+            Identity::new(&parts, self.trust.clone(), self.now.unix_ms).map_err(identity_error)?;
+        Ok(Some((identity, source)))
+    }
+
+    fn read_key(&self) -> io::Result<Vec<u8>> {
+        let path = &self.config.key_file;
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let mut key = Vec::new();
+        File::open(path)
+            .map_err(named)?
+            .take(MAX_KEY_BYTES)
+            .read_to_end(&mut key)
+            .map_err(named)?;
+        Ok(key)
+    }
+
+    /// Says whether anything changed. What fails half-way is gone back on; what can't be gone back on is removed.
+    fn change_tunnel(&mut self, wanted: Option<&TunnelSettings>) -> Result<bool, CommandError> {
+        let failed = |error: io::Error| CommandError::new(codes::TUNNEL_FAILED, error.to_string());
+        let Some(wanted) = wanted else {
+            return Ok(self.tunnel.take().is_some());
+        };
+        let Some(tunnel) = &mut self.tunnel else {
+            let limits = self.config.tunnel.as_ref();
+            let limits = limits.ok_or_else(|| {
+                CommandError::new(codes::PREFIX_FORBIDDEN, "this engine may have no tunnel")
+            })?;
+            self.tunnel = Some(Tunnel::open(&limits.interface, wanted).map_err(failed)?);
+            return Ok(true);
+        };
+        let before = tunnel.settings().clone();
+        if before == *wanted {
+            return Ok(false);
+        }
+        if let Err(error) = tunnel.configure(wanted) {
+            if tunnel.configure(&before).is_err() {
+                self.tunnel = None;
+            }
+            return Err(failed(error));
+        }
+        Ok(true)
+    }
+
+    fn change_plan(&mut self, plan: Plan, changed: &mut Vec<String>) {
+        let old = self.plan.take();
+        let peer_changes = changes(old.as_ref(), &plan);
+        changed.extend(peer_changes.iter().map(PeerChange::describe));
+        if let Some(old) = &old {
+            let differs = [
+                ("authority", old.authority != plan.authority),
+                ("revoked", old.revoked != plan.revoked),
+                ("expiry", old.expires_at_ms != plan.expires_at_ms),
+            ];
+            changed.extend(
+                differs
+                    .iter()
+                    .filter(|(_, differs)| *differs)
+                    .map(|(name, _)| (*name).to_owned()),
+            );
+        }
+        // The verifier must know the new table before anyone dials by it.
+        self.trust.replace(trust_table(&plan));
+        self.plan = Some(plan);
+        for change in peer_changes {
+            self.change_peer(change);
+        }
+        self.cut_off_revoked();
+        self.rebuild_policy();
+        self.announce_authority();
+        self.expire_peers();
+        self.set_housekeeping_timer();
+    }
+
+    fn change_peer(&mut self, change: PeerChange) {
+        match change {
+            PeerChange::Added(peer) => self.add_peer(peer),
+            PeerChange::Removed(id) => self.remove_peer(&id),
+            PeerChange::Replaced(peer) => {
+                self.remove_peer(&peer.id);
+                self.add_peer(peer);
+            }
+            PeerChange::Updated(plan) => self.update_peer(plan),
+        }
+    }
+
+    fn add_peer(&mut self, plan: PlannedPeer) {
+        let candidates = self.reachable(&plan.candidates);
+        let index = self
+            .peers
+            .insert(Peer::new(plan, candidates, self.now.unix_ms));
+        self.begin_dialing(index);
+    }
+
+    fn remove_peer(&mut self, id: &str) {
+        if let Some(index) = self.peers.by_id(id) {
+            self.cut_off(index, CloseCode::Revoked, "no longer a peer");
+            self.peers.remove(index);
+        }
+    }
+
+    fn update_peer(&mut self, plan: PlannedPeer) {
+        let candidates = self.reachable(&plan.candidates);
+        let now = self.now;
+        let Some(index) = self.peers.by_id(&plan.id) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(index) else {
+            return;
+        };
+        let fresh = peer.expired && plan.expires_at_ms > now.unix_ms;
+        peer.expired &= !fresh;
+        peer.plan = plan;
+        peer.dialer.set_candidates(candidates, now.instant);
+        let idle = peer.dialer.is_idle() && peer.link.is_none() && peer.attempts.is_empty();
+        if fresh || idle {
+            self.begin_dialing(index);
+        }
+        self.set_dial_timer(index);
+    }
+
+    /// The candidates whose family one of our sockets speaks.
+    fn reachable(&self, candidates: &[SocketAddr]) -> Vec<SocketAddr> {
+        candidates
+            .iter()
+            .copied()
+            .filter(|candidate| self.sockets.reaches(*candidate))
+            .collect()
+    }
+
+    fn cut_off_revoked(&mut self) {
+        let Some(plan) = &self.plan else { return };
+        let is_revoked = |(index, peer): (PeerIndex, &Peer)| {
+            plan.revoked
+                .contains(&peer.plan.fingerprint)
+                .then_some(index)
+        };
+        let revoked: Vec<PeerIndex> = self.peers.iter().filter_map(is_revoked).collect();
+        for index in revoked {
+            self.cut_off(index, CloseCode::Revoked, "revoked");
+        }
+    }
+
+    pub(super) fn rebuild_policy(&mut self) {
+        let mut policy = Policy::default();
+        let revoked = |peer: &Peer| {
+            self.plan
+                .as_ref()
+                .is_some_and(|plan| plan.revoked.contains(&peer.plan.fingerprint))
+        };
+        for (index, peer) in self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.expired && !revoked(peer))
+        {
+            policy.insert(index, &peer.plan.remote_prefixes, &peer.plan.local_prefixes);
+        }
+        self.policy = policy;
+    }
+
+    fn announce_authority(&mut self) {
+        let Some(authority) = self.plan.as_ref().map(|plan| to_wire(plan.authority)) else {
+            return;
+        };
+        for key in 0..self.links.len() {
+            if let Some(session) = self.link_mut(key).and_then(|link| link.session.as_mut()) {
+                session.set_authority(authority);
+                self.schedule(key);
+            }
+        }
+    }
+
+    /// Wants nothing any more: no peers, no tunnel, no handshakes. With GOING_AWAY the sessions say goodbye; else they end at once.
+    pub(super) fn drop_intents(&mut self, code: CloseCode, message: &str) {
+        for index in self.peers.indexes() {
+            if code == CloseCode::GoingAway {
+                self.say_goodbye(index, message);
+            } else {
+                self.cut_off(index, code, message);
+            }
+            self.peers.remove(index);
+        }
+        self.plan = None;
+        self.identity_source = None;
+        self.endpoint.set_identity(None);
+        self.trust.replace(TrustTable::default());
+        self.policy = Policy::default();
+        self.tunnel = None;
+    }
+}
+
+fn trust_table(plan: &Plan) -> TrustTable {
+    let trusted = |peer: &PlannedPeer| {
+        let peer_trust = TrustedPeer {
+            fingerprint: peer.fingerprint,
+            expires_at_ms: peer.expires_at_ms,
+        };
+        (peer.spiffe_id.clone(), peer_trust)
+    };
+    TrustTable {
+        trust_domain: plan.trust_domain.clone(),
+        peers: plan.peers.values().map(trusted).collect::<HashMap<_, _>>(),
+        revoked: plan.revoked.clone(),
+    }
+}
+
+fn identity_error(error: IdentityError) -> CommandError {
+    match error {
+        IdentityError::Invalid(message) => CommandError::new(codes::IDENTITY_INVALID, message),
+        IdentityError::KeyMismatch => CommandError::new(
+            codes::CERTIFICATE_KEY_MISMATCH,
+            "the certificate is for another key",
+        ),
+        IdentityError::KeyUnreadable(message) => CommandError::new(codes::KEY_UNREADABLE, message),
+    }
+}

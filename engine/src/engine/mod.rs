@@ -1,0 +1,211 @@
+//! The packet loop.
+//!
+//! One thread does everything that packets need, to completion, with no lock and no hand-over. One turn:
+//!
+//! 1. UDP in: packets from the sockets go to their connections, which become work.
+//! 2. Timers: connections, sessions, dials and expiries that are due.
+//! 3. QUIC in: each piece of work gives its events, control bytes and inner packets; packets pass the policy to the TUN.
+//! 4. TUN in: packets of the host pass the policy into the lane of their peer, whose connection becomes work.
+//! 5. Commands of the agent or operator.
+//! 6. QUIC out: each piece of work takes control bytes and packets, and its UDP packets are sent.
+//! 7. Wait for a descriptor or the next timer.
+//!
+//! Every step has a bound on what it does in one turn, so none can starve the others; what is left over is work of the next.
+
+mod apply;
+mod commands;
+mod inbound;
+mod link;
+mod outbound;
+mod peers;
+mod random;
+mod refusals;
+mod report;
+mod sessions;
+mod timed;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use self::link::Link;
+use self::peers::Peers;
+use self::random::Random;
+pub use self::random::instance_id;
+use self::refusals::Refusals;
+use self::timed::TimerKey;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::desired::Plan;
+use crate::os::{Interest, TerminationSignals, wait};
+use crate::policy::{DropCounters, Policy};
+use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
+use crate::socket::Port;
+use crate::socket::messages::{Event, HelloResult};
+use crate::timers::Timers;
+use crate::tun::Tunnel;
+use crate::udp::{Arena, UdpSockets};
+
+/// What the engine is given at its start.
+pub struct Parts {
+    pub config: Config,
+    pub hello: HelloResult,
+    pub sockets: UdpSockets,
+    pub reset_key: ResetKey,
+    pub port: Port,
+    pub signals: TerminationSignals,
+    pub notes: Vec<String>,
+}
+
+pub struct Engine {
+    config: Config,
+    hello: HelloResult,
+    notes: Vec<String>,
+    now: Now,
+    random: Random,
+    port: Port,
+    signals: TerminationSignals,
+    /// When the process ends even if peers have not said goodbye.
+    stop_by: Option<Instant>,
+
+    plan: Option<Plan>,
+    /// What the present identity was made of, to see whether it changed.
+    identity_source: Option<apply::IdentitySource>,
+    trust: Trust,
+    policy: Policy,
+    peers: Peers,
+    refusals: Refusals,
+    timers: Timers<TimerKey>,
+
+    sockets: UdpSockets,
+    endpoint: Endpoint,
+    /// By connection key.
+    links: Vec<Option<Box<Link>>>,
+    /// Connections to be driven in this turn.
+    work: VecDeque<ConnectionKey>,
+    udp_memory: Arena,
+    transmit: Vec<u8>,
+
+    tunnel: Option<Tunnel>,
+    tunnel_memory: Arena,
+    /// Packets dropped before a peer was known.
+    dropped: DropCounters,
+}
+
+impl Engine {
+    pub fn new(parts: Parts) -> io::Result<Engine> {
+        let mut engine = Engine {
+            config: parts.config,
+            hello: parts.hello,
+            notes: parts.notes,
+            now: Now::read(),
+            random: Random::new()?,
+            port: parts.port,
+            signals: parts.signals,
+            stop_by: None,
+            plan: None,
+            identity_source: None,
+            trust: Trust::default(),
+            policy: Policy::default(),
+            peers: Peers::default(),
+            refusals: Refusals::default(),
+            timers: Timers::default(),
+            sockets: parts.sockets,
+            endpoint: Endpoint::new(&parts.reset_key),
+            links: Vec::new(),
+            work: VecDeque::new(),
+            udp_memory: Arena::default(),
+            transmit: Vec::with_capacity(outbound::TRANSMIT_BYTES),
+            tunnel: None,
+            tunnel_memory: Arena::default(),
+            dropped: DropCounters::default(),
+        };
+        engine.set_housekeeping_timer();
+        Ok(engine)
+    }
+
+    /// Runs until a signal ends the process in order.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.has_stopped() {
+            self.now = Now::read();
+            self.receive_udp();
+            self.run_timers();
+            self.take_in();
+            self.receive_tunnel();
+            self.take_commands();
+            self.now = Now::read();
+            self.send_out();
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Step 7.
+    fn wait(&mut self) -> io::Result<()> {
+        let stalled = self.sockets.is_stalled();
+        let mut interests = vec![
+            Interest {
+                fd: self.port.as_fd(),
+                readable: true,
+                writable: false,
+            },
+            Interest {
+                fd: self.signals.as_fd(),
+                readable: true,
+                writable: false,
+            },
+        ];
+        for socket in self.sockets.iter() {
+            interests.push(Interest {
+                fd: socket.as_fd(),
+                readable: true,
+                writable: stalled,
+            });
+        }
+        if let Some(tunnel) = &self.tunnel {
+            interests.push(Interest {
+                fd: tunnel.as_fd(),
+                readable: true,
+                writable: false,
+            });
+        }
+        let next = if self.work.is_empty() || stalled {
+            self.next_timer()
+        } else {
+            Some(self.now.instant)
+        };
+        // The clock again, only for the length of the wait.
+        wait(
+            &interests,
+            next.map(|at| at.saturating_duration_since(Instant::now())),
+        )
+    }
+
+    /// Puts a connection on the list of work, once.
+    fn schedule(&mut self, key: ConnectionKey) {
+        if let Some(link) = self.links.get_mut(key).and_then(Option::as_mut)
+            && !link.scheduled
+        {
+            link.scheduled = true;
+            self.work.push_back(key);
+        }
+    }
+
+    fn link_mut(&mut self, key: ConnectionKey) -> Option<&mut Link> {
+        self.links.get_mut(key)?.as_deref_mut()
+    }
+
+    fn add_link(&mut self, key: ConnectionKey, link: Link) {
+        if self.links.len() <= key {
+            self.links.resize_with(key + 1, || None);
+        }
+        self.links[key] = Some(Box::new(link));
+        self.schedule(key);
+    }
+
+    fn publish(&mut self, event: Event) {
+        // A client too slow for events is told so by the port; the loop has nothing to add.
+        self.port.publish(event);
+    }
+}

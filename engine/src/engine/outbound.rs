@@ -1,0 +1,118 @@
+//! Step 6: what goes to the network.
+
+use std::num::NonZeroUsize;
+
+use super::Engine;
+use super::inbound::outgoing;
+use super::timed::TimerKey;
+use crate::quic::ConnectionKey;
+
+/// Packets in one segmented send. Measured: 1 → 1.1 Gbit/s, 10 → 3.5, 44 → 4.0; 44 full Ethernet packets are the 64 KB that one
+/// send can carry.
+const PACKETS_PER_SEND: NonZeroUsize = NonZeroUsize::new(44).unwrap();
+/// Sends of one connection in one turn, so that the others come too.
+const SENDS_PER_TURN: usize = 16;
+/// Room for the largest send.
+pub(super) const TRANSMIT_BYTES: usize = 64 << 10;
+
+impl Engine {
+    pub(super) fn send_out(&mut self) {
+        self.sockets.resume();
+        for _ in 0..self.work.len() {
+            if self.sockets.is_stalled() {
+                return;
+            }
+            let Some(key) = self.work.pop_front() else {
+                return;
+            };
+            if let Some(link) = self.link_mut(key) {
+                link.scheduled = false;
+            }
+            if self.send_out_of(key) {
+                self.schedule(key);
+            }
+        }
+    }
+
+    /// Returns whether the connection has more to send than it may in one turn.
+    fn send_out_of(&mut self, key: ConnectionKey) -> bool {
+        self.write_control(key);
+        let mut more = true;
+        for _ in 0..SENDS_PER_TURN {
+            self.feed_lane(key);
+            if !self.send_once(key) {
+                more = false;
+                break;
+            }
+            if self.sockets.is_stalled() {
+                break;
+            }
+        }
+        let alive = self.endpoint.settle(key);
+        let session = self
+            .links
+            .get(key)
+            .and_then(Option::as_ref)
+            .and_then(|link| link.session.as_ref());
+        self.timers.set(
+            TimerKey::Session(key),
+            session
+                .and_then(|session| session.poll_timeout())
+                .filter(|_| alive),
+        );
+        if !alive {
+            self.forget_link(key);
+        }
+        more && alive
+    }
+
+    fn write_control(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.endpoint.connection(key) else {
+            return;
+        };
+        let Some(session) = self
+            .links
+            .get_mut(key)
+            .and_then(Option::as_mut)
+            .and_then(|link| link.session.as_mut())
+        else {
+            return;
+        };
+        while let Some(bytes) = session.poll_transmit() {
+            if let Some(rest) = connection.write_control(bytes) {
+                session.return_unsent(rest);
+                return;
+            }
+        }
+    }
+
+    fn feed_lane(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.endpoint.connection(key) else {
+            return;
+        };
+        if let Some(link) = self
+            .links
+            .get_mut(key)
+            .and_then(Option::as_mut)
+            .filter(|link| link.carries_packets())
+        {
+            link.lane.feed(connection);
+        }
+    }
+
+    /// One send of up to `PACKETS_PER_SEND` packets; false when the connection has nothing to send.
+    fn send_once(&mut self, key: ConnectionKey) -> bool {
+        let Some(connection) = self.endpoint.connection(key) else {
+            return false;
+        };
+        self.transmit.clear();
+        let Some(transmit) =
+            connection.poll_transmit(self.now.instant, PACKETS_PER_SEND, &mut self.transmit)
+        else {
+            return false;
+        };
+        self.sockets
+            .send(outgoing(&transmit), &self.transmit[..transmit.bytes]);
+        true
+    }
+}

@@ -1,0 +1,118 @@
+//! The peers the engine was told of, each in a place that stays its own as long as it is desired.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::desired::PlannedPeer;
+use crate::frames::CloseCode;
+use crate::policy::{DropCounters, PeerIndex};
+use crate::quic::{ConnectionKey, Dialer};
+use crate::socket::messages::PeerFailure;
+
+/// A session's traffic with one peer, and how it is reached.
+pub struct Peer {
+    pub plan: PlannedPeer,
+    /// The intent for it is over: no session, no packets, until a newer one comes.
+    pub expired: bool,
+    pub dialer: Dialer,
+    /// Connections we dialled that have not finished their handshake.
+    pub attempts: Vec<ConnectionKey>,
+    /// The connection in use.
+    pub link: Option<ConnectionKey>,
+    /// Since when its session state is what it is.
+    pub since_ms: u64,
+    pub traffic: Traffic,
+    pub dropped: DropCounters,
+    pub last_failure: Option<PeerFailure>,
+}
+
+/// Inner packets passed, and their bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Traffic {
+    pub tx_packets: u64,
+    pub rx_packets: u64,
+    pub tx_bytes: u64,
+    pub rx_bytes: u64,
+}
+
+impl Peer {
+    pub fn new(plan: PlannedPeer, candidates: Vec<SocketAddr>, now_ms: u64) -> Peer {
+        Peer {
+            plan,
+            expired: false,
+            dialer: Dialer::new(candidates),
+            attempts: Vec::new(),
+            link: None,
+            since_ms: now_ms,
+            traffic: Traffic::default(),
+            dropped: DropCounters::default(),
+            last_failure: None,
+        }
+    }
+
+    pub fn fail(&mut self, code: CloseCode, message: impl Into<String>, at_ms: u64) {
+        self.last_failure = Some(PeerFailure {
+            code: code.name().to_owned(),
+            message: message.into(),
+            at_ms,
+        });
+    }
+}
+
+#[derive(Default)]
+pub struct Peers {
+    slots: Vec<Option<Peer>>,
+    by_id: HashMap<String, PeerIndex>,
+    by_spiffe_id: HashMap<String, PeerIndex>,
+}
+
+impl Peers {
+    pub fn insert(&mut self, peer: Peer) -> PeerIndex {
+        let index = self
+            .slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.slots.len());
+        self.by_id.insert(peer.plan.id.clone(), index);
+        self.by_spiffe_id.insert(peer.plan.spiffe_id.clone(), index);
+        if index == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[index] = Some(peer);
+        index
+    }
+
+    pub fn remove(&mut self, index: PeerIndex) -> Option<Peer> {
+        let peer = self.slots.get_mut(index)?.take()?;
+        self.by_id.remove(&peer.plan.id);
+        self.by_spiffe_id.remove(&peer.plan.spiffe_id);
+        Some(peer)
+    }
+
+    pub fn get(&self, index: PeerIndex) -> Option<&Peer> {
+        self.slots.get(index)?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, index: PeerIndex) -> Option<&mut Peer> {
+        self.slots.get_mut(index)?.as_mut()
+    }
+
+    pub fn by_id(&self, id: &str) -> Option<PeerIndex> {
+        self.by_id.get(id).copied()
+    }
+
+    pub fn by_spiffe_id(&self, spiffe_id: &str) -> Option<PeerIndex> {
+        self.by_spiffe_id.get(spiffe_id).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (PeerIndex, &Peer)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+    }
+
+    pub fn indexes(&self) -> Vec<PeerIndex> {
+        self.iter().map(|(index, _)| index).collect()
+    }
+}

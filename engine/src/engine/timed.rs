@@ -1,0 +1,178 @@
+//! Step 2: what time brings.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::link::Link;
+use crate::frames::CloseCode;
+use crate::policy::PeerIndex;
+use crate::quic::ConnectionKey;
+use crate::socket::messages::Event;
+
+/// A handshake is two round trips; whoever needs longer can try again.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Wall time can jump, so expiries are looked at this often whatever was computed before.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TimerKey {
+    /// The session of this connection wants to act.
+    Session(ConnectionKey),
+    /// This connection's handshake takes too long.
+    Handshake(ConnectionKey),
+    /// The next candidate of this peer is to be dialled.
+    Dial(PeerIndex),
+    /// Expiries, and what is told once a second.
+    Housekeeping,
+}
+
+impl Engine {
+    pub(super) fn run_timers(&mut self) {
+        while let Some(key) = self.endpoint.next_due(self.now.instant) {
+            self.schedule(key);
+        }
+        while let Some(timer) = self.timers.pop_due(self.now.instant) {
+            match timer {
+                TimerKey::Session(key) => self.on_session_timeout(key),
+                TimerKey::Handshake(key) => {
+                    self.close_link(key, CloseCode::IdleTimeout, "no answer to the handshake")
+                }
+                TimerKey::Dial(index) => self.dial(index),
+                TimerKey::Housekeeping => self.keep_house(),
+            }
+        }
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        [
+            self.endpoint.poll_timeout(),
+            self.timers.next(),
+            self.stop_by,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn on_session_timeout(&mut self, key: ConnectionKey) {
+        let now = self.now.instant;
+        let Some(session) = self.link_mut(key).and_then(|link| link.session.as_mut()) else {
+            return;
+        };
+        match session.on_timeout(now) {
+            Ok(()) => self.schedule(key),
+            Err(error) => self.fail_link(key, error.code, &error.message),
+        }
+    }
+
+    pub(super) fn set_handshake_timer(&mut self, key: ConnectionKey) {
+        self.timers.set(
+            TimerKey::Handshake(key),
+            Some(self.now.instant + HANDSHAKE_TIMEOUT),
+        );
+    }
+
+    pub(super) fn set_dial_timer(&mut self, index: PeerIndex) {
+        let at = self
+            .peers
+            .get(index)
+            .and_then(|peer| peer.dialer.poll_timeout());
+        self.timers.set(TimerKey::Dial(index), at);
+    }
+
+    fn dial(&mut self, index: PeerIndex) {
+        let now = self.now;
+        while let Some(peer) = self.peers.get_mut(index) {
+            let Some(candidate) = peer.dialer.poll(now.instant) else {
+                break;
+            };
+            match self
+                .endpoint
+                .dial(now.instant, candidate, &peer.plan.spiffe_id)
+            {
+                Ok(key) => {
+                    peer.attempts.push(key);
+                    self.add_link(key, Link::new(true, Some(index)));
+                    self.set_handshake_timer(key);
+                }
+                Err(error) => {
+                    peer.fail(
+                        CloseCode::ProtocolError,
+                        format!("{candidate} can't be dialled: {error:?}"),
+                        now.unix_ms,
+                    );
+                    if peer.attempts.is_empty() {
+                        peer.dialer
+                            .attempts_ended(now.instant, self.random.fraction());
+                    }
+                }
+            }
+        }
+        self.set_dial_timer(index);
+    }
+
+    pub(super) fn set_housekeeping_timer(&mut self) {
+        let next_expiry = self.next_expiry_ms().map(|at| self.now.instant_of(at));
+        let at = (self.now.instant + HOUSEKEEPING)
+            .min(next_expiry.unwrap_or(self.now.instant + HOUSEKEEPING));
+        self.timers.set(TimerKey::Housekeeping, Some(at));
+    }
+
+    fn next_expiry_ms(&self) -> Option<u64> {
+        let peers = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.expired)
+            .map(|(_, peer)| peer.plan.expires_at_ms);
+        peers
+            .chain(self.plan.as_ref().map(|plan| plan.expires_at_ms))
+            .min()
+    }
+
+    fn keep_house(&mut self) {
+        if self
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.expires_at_ms <= self.now.unix_ms)
+        {
+            self.expire_all();
+        }
+        self.expire_peers();
+        for event in self.refusals.take() {
+            self.publish(event);
+        }
+        self.set_housekeeping_timer();
+    }
+
+    /// Nobody renewed the intent: the engine stops by itself.
+    fn expire_all(&mut self) {
+        self.drop_intents(CloseCode::Expired, "the intent is over");
+        self.publish(Event::Expired {
+            what: "desired".to_owned(),
+        });
+    }
+
+    pub(super) fn expire_peers(&mut self) {
+        let now_ms = self.now.unix_ms;
+        let over = |(index, peer): (PeerIndex, &super::peers::Peer)| {
+            (!peer.expired && peer.plan.expires_at_ms <= now_ms).then_some(index)
+        };
+        let expired: Vec<PeerIndex> = self.peers.iter().filter_map(over).collect();
+        if expired.is_empty() {
+            return;
+        }
+        for index in expired {
+            self.cut_off(
+                index,
+                CloseCode::Expired,
+                "the intent for this peer is over",
+            );
+            if let Some(peer) = self.peers.get_mut(index) {
+                peer.expired = true;
+                let what = format!("peer {}", peer.plan.id);
+                self.publish(Event::Expired { what });
+            }
+        }
+        self.rebuild_policy();
+    }
+}

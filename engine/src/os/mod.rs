@@ -1,0 +1,10 @@
+//! What the engine asks of the operating system apart from packets.
+
+mod poll;
+mod privileges;
+#[allow(unsafe_code)]
+mod signals;
+
+pub use poll::{Interest, wait};
+pub use privileges::{drop_privileges, request_real_time};
+pub use signals::TerminationSignals;

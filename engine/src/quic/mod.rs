@@ -1,0 +1,23 @@
+//! QUIC (noq-proto, used without its I/O). All types of the library stay in here: packets and time go in; packets to send,
+//! connections, control bytes, datagrams and lane bytes come out.
+
+mod certificate;
+mod connection;
+mod dialer;
+mod endpoint;
+mod identity;
+mod reset_key;
+mod transport;
+mod trust;
+mod verifier;
+
+pub use connection::{
+    Closed, Connection, ConnectionEvent, DatagramRefused, Established, PathFacts, StreamBytes,
+    Transmit,
+};
+pub use dialer::Dialer;
+pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};
+pub use identity::{Identity, IdentityError, IdentityParts};
+pub use reset_key::ResetKey;
+pub use trust::{Fingerprint, Trust, TrustTable, TrustedPeer};
+pub use verifier::{Refusal, trust_domain};

@@ -1,0 +1,70 @@
+//! The numbers of the transport, each with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noq_proto::congestion::CubicConfig;
+use noq_proto::{
+    EndpointConfig, HashedConnectionIdGenerator, MtuDiscoveryConfig, TransportConfig, VarInt,
+};
+
+use super::reset_key::ResetKey;
+
+/// Three lost keep-alives in a row are a dead peer; noticed within 10 s.
+const IDLE_TIMEOUT_MS: u32 = 8_000;
+const KEEP_ALIVE: Duration = Duration::from_millis(2_500);
+/// The library closes a connection whose stream has more than 2,048 pieces behind one hole. 1 MiB in pieces of at least half a
+/// packet stays below that.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+const SEND_WINDOW_BYTES: u64 = 4 << 20;
+/// Datagrams wait in our own queue, where they are counted and bounded, not in the library's; this holds one turn's worth.
+const DATAGRAM_SEND_BYTES: usize = 128 << 10;
+/// What may arrive between two turns.
+const DATAGRAM_RECEIVE_BYTES: usize = 4 << 20;
+/// What every path carries (RFC 9000 §14), and what Ethernet carries under IPv6. Found out by probing.
+const INITIAL_MTU: u16 = 1_200;
+const ETHERNET_MTU: u16 = 1_452;
+/// Before the first measurement. The RFC's 333 ms makes a lost first packet cost a second.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+/// One control stream; the dialler opens it.
+const BIDIRECTIONAL_STREAMS: u32 = 1;
+/// Packet lanes.
+const UNIDIRECTIONAL_STREAMS: u32 = 8;
+/// Offered to peers from the start, so that a later engine may open more paths with this one.
+const PATHS: u32 = 16;
+
+pub fn transport_config() -> Arc<TransportConfig> {
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(ETHERNET_MTU);
+    let mut config = TransportConfig::default();
+    config
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .datagram_send_buffer_size(DATAGRAM_SEND_BYTES)
+        .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES))
+        .initial_mtu(INITIAL_MTU)
+        .min_mtu(INITIAL_MTU)
+        .mtu_discovery_config(Some(discovery))
+        .initial_rtt(INITIAL_RTT)
+        .max_concurrent_bidi_streams(VarInt::from_u32(BIDIRECTIONAL_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNIDIRECTIONAL_STREAMS))
+        .max_concurrent_multipath_paths(PATHS)
+        .congestion_controller_factory(Arc::new(CubicConfig::default()));
+    Arc::new(config)
+}
+
+pub fn endpoint_config(key: &ResetKey) -> EndpointConfig {
+    let connection_ids = key.connection_ids();
+    let mut config = EndpointConfig::new(Arc::new(key.tokens()));
+    config
+        // First bytes with the QUIC bit clear are ours (relay, probes): it must stay set.
+        .grease_quic_bit(false)
+        .cid_generator(Arc::new(move || {
+            Box::new(HashedConnectionIdGenerator::from_key(connection_ids))
+        }));
+    config
+}

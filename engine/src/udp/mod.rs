@@ -1,0 +1,10 @@
+//! UDP with what makes it fast and exact: segmentation offload both ways, the local address of every packet, big buffers.
+
+mod address;
+mod arena;
+mod socket;
+mod sockets;
+
+pub use arena::Arena;
+pub use socket::{MAX_RECEIVE_BYTES, Received, UdpSocket};
+pub use sockets::{Outgoing, UdpSockets};

@@ -1,0 +1,97 @@
+//! All sockets of the engine as one: which sends what, and what waits while the kernel has no room.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::socket::UdpSocket;
+
+/// Where packets go and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    pub remote: SocketAddr,
+    pub source: Option<IpAddr>,
+    pub segment_bytes: Option<usize>,
+}
+
+pub struct UdpSockets {
+    sockets: Vec<UdpSocket>,
+    /// Packets that the kernel had no room for. While they wait nothing else is sent.
+    stalled: Option<(Outgoing, Vec<u8>)>,
+    pub send_errors: u64,
+}
+
+impl UdpSockets {
+    pub fn bind(addresses: &[SocketAddr]) -> io::Result<UdpSockets> {
+        let bind = |address: &SocketAddr| {
+            UdpSocket::bind(*address)
+                .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+        };
+        let sockets = addresses.iter().map(bind).collect::<io::Result<_>>()?;
+        Ok(UdpSockets {
+            sockets,
+            stalled: None,
+            send_errors: 0,
+        })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.sockets.iter()
+    }
+
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
+    /// Whether some socket speaks the family of this address.
+    pub fn reaches(&self, remote: SocketAddr) -> bool {
+        self.sockets
+            .iter()
+            .any(|socket| socket.local().is_ipv4() == remote.is_ipv4())
+    }
+
+    /// Sends, or keeps what the kernel has no room for. Errors other than that are losses, which QUIC mends, and are counted.
+    pub fn send(&mut self, outgoing: Outgoing, packets: &[u8]) {
+        if !self.try_send(outgoing, packets) {
+            self.stalled = Some((outgoing, packets.to_vec()));
+        }
+    }
+
+    /// Tries what waits once more.
+    pub fn resume(&mut self) {
+        if let Some((outgoing, packets)) = self.stalled.take() {
+            self.send(outgoing, &packets);
+        }
+    }
+
+    fn try_send(&mut self, outgoing: Outgoing, packets: &[u8]) -> bool {
+        let Some(socket) = choose(&mut self.sockets, &outgoing) else {
+            self.send_errors += 1;
+            return true;
+        };
+        match socket.send(
+            outgoing.remote,
+            outgoing.source,
+            packets,
+            outgoing.segment_bytes,
+        ) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                self.send_errors += 1;
+                true
+            }
+        }
+    }
+}
+
+/// The socket bound to the source address, else one of the right family.
+fn choose<'a>(sockets: &'a mut [UdpSocket], outgoing: &Outgoing) -> Option<&'a mut UdpSocket> {
+    let of_family = |socket: &UdpSocket| socket.local().is_ipv4() == outgoing.remote.is_ipv4();
+    let bound =
+        |socket: &UdpSocket| of_family(socket) && Some(socket.local().ip()) == outgoing.source;
+    let place = sockets
+        .iter()
+        .position(bound)
+        .or_else(|| sockets.iter().position(of_family))?;
+    sockets.get_mut(place)
+}
