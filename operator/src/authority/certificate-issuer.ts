@@ -3,8 +3,7 @@
  * Every certificate starts a clock skew early, so that a node whose clock is behind can use it at once.
  */
 import { randomBytes, webcrypto, type X509Certificate, type KeyObject } from "node:crypto";
-import * as x509 from "@peculiar/x509";
-import { CLOCK_SKEW_SECONDS, importKeyPair, spkiOf } from "@saf/protocol";
+import { CLOCK_SKEW_SECONDS, importKeyPair, spkiOf, x509 } from "@saf/protocol";
 
 const SIGNING = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const P256 = { name: "ECDSA", namedCurve: "P-256" } as const;
