@@ -53,6 +53,11 @@ export class EnrolmentRefused extends Error {
   }
 }
 
+/** The end of a switch over every case there is; the compiler proves that it is never reached. */
+export function unreachable(value: never): never {
+  throw new TypeError(`unexpected ${JSON.stringify(value)}`);
+}
+
 /** The code that an error of the fabric's packages or of the operating system carries. */
 export function codeIn(error: unknown): string | undefined {
   const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;

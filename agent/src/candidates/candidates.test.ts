@@ -4,7 +4,7 @@ import { gatherCandidates, readInterfaces, type CandidateRules } from "./candida
 
 function info(address: string, internal = false): NetworkInterfaceInfo {
   const family = address.includes(":") ? "IPv6" : "IPv4";
-  return { address, internal, family, netmask: "", mac: "", cidr: null, scopeid: 0 } as NetworkInterfaceInfo;
+  return { address, internal, family, netmask: "", mac: "", cidr: null, scopeid: 0 };
 }
 const rules: CandidateRules = { listenPort: 7443, advertise: [], excludeInterfaces: [], overlay: [] };
 

@@ -23,7 +23,7 @@ export interface ControlPace {
   readonly lastAckMs: number | null;
   session(ready: boolean): void;
   /** Something that the operator should hear of soon. */
-  changed(): void;
+  readonly changed: () => void;
   acknowledged(nowMs: number): void;
   renewAt(timeMs: number): void;
   /** What to do now; asking counts as doing. */

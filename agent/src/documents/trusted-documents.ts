@@ -148,7 +148,7 @@ export function trustedDocuments(options: TrustedDocumentsOptions): TrustedDocum
   }
 
   async function flush(): Promise<void> {
-    for (const [name, save] of [...owed]) {
+    for (const [name, save] of owed) {
       await save();
       if (owed.get(name) === save) owed.delete(name); // unless a newer one came meanwhile
     }

@@ -5,32 +5,23 @@
  * engine and applies the target; when both already agree that changes nothing and no packet is lost. A failed apply is tried
  * again with a delay for as long as the connection lasts.
  */
-import type { Desired, Event, HelloResult, State } from "@saf/engine";
+import type { EngineClient, Event, HelloResult, State } from "@saf/engine";
 import { AgentError } from "../errors.ts";
 import type { Intents } from "../peers/desired.ts";
 import { backoffMs, type Backoff } from "../schedule/backoff.ts";
 import type { Clock } from "../schedule/clock.ts";
 
 /** One connection to an engine that has said hello. */
-export interface EngineConnection {
-  readonly hello: HelloResult;
-  readonly closed: Promise<void>;
-  describe(): Promise<State>;
-  apply(desired: Desired): Promise<{ changed: readonly string[] }>;
-  stop(): Promise<void>;
-  send(peer: string, kind: string, payload: Uint8Array): Promise<void>;
-  close(): void;
-}
-
-export type ConnectEngine = (
-  onEvent: (event: Event) => void,
-  signal: AbortSignal,
-) => Promise<EngineConnection>;
+export type EngineConnection = Pick<
+  EngineClient,
+  "hello" | "closed" | "describe" | "apply" | "stop" | "send" | "onEvent" | "close"
+>;
+export type ConnectEngine = (signal: AbortSignal) => Promise<EngineConnection>;
 
 export interface EngineObserver {
   /** The engine is there; what it does right now, before the target is applied. */
   onConnected(state: State): void;
-  onEvent(event: Event): void;
+  readonly onEvent: (event: Event) => void;
   onApplied(changed: readonly string[]): void;
   /** Connecting, applying or the connection itself failed; another attempt follows. */
   onFailure(error: unknown): void;
@@ -48,11 +39,11 @@ export interface EngineLinkOptions {
 export interface EngineLink {
   readonly hello: HelloResult | null;
   /** The target has changed. */
-  sync(): void;
+  readonly sync: () => void;
   /** Throws AgentError ENGINE_UNREACHABLE. */
   describe(): Promise<State>;
   /** Throws AgentError ENGINE_UNREACHABLE or EngineError. */
-  send(peer: string, kind: string, payload: Uint8Array): Promise<void>;
+  readonly send: (peer: string, kind: string, payload: Uint8Array) => Promise<void>;
   /** Until the signal aborts. The engine keeps what it was told. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -84,7 +75,8 @@ export function createEngineLink({
   }
 
   async function serveConnection(signal: AbortSignal): Promise<void> {
-    const opened = await connect(observer.onEvent, signal);
+    const opened = await connect(signal).catch(unreachable);
+    opened.onEvent(observer.onEvent); // in this turn, so that no event is missed
     const close = (): void => opened.close();
     signal.addEventListener("abort", close, { once: true });
     try {
@@ -102,18 +94,19 @@ export function createEngineLink({
   }
 
   async function applyWhileOpen(opened: EngineConnection): Promise<void> {
-    let open = true;
-    void opened.closed.then(() => {
-      open = false;
+    const lasting = { open: true };
+    void (async () => {
+      await opened.closed;
+      lasting.open = false;
       wake();
-    });
-    for (let failures = 0; open;) {
+    })();
+    for (let failures = 0; lasting.open;) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve; // before applying: a change meanwhile is not missed
       });
       const failure = await applyTarget(opened).then(() => null, asFailure);
       failures = failure ? failures + 1 : 0;
-      if (failure && open) observer.onFailure(failure.error);
+      if (failure && lasting.open) observer.onFailure(failure.error);
       await (failure ? pause(failures, woken) : woken);
     }
   }
@@ -131,7 +124,7 @@ export function createEngineLink({
   async function applyTarget(opened: EngineConnection): Promise<void> {
     const intents = target();
     const wanted = JSON.stringify(intents);
-    if (wanted === applied) return;
+    if (wanted === applied) return observer.onApplied([]);
     if (intents) {
       const { changed } = await opened.apply({ ...intents, revision: revision + 1 });
       revision += 1;
@@ -161,4 +154,8 @@ export function createEngineLink({
 
 function asFailure(error: unknown): { readonly error: unknown } {
   return { error };
+}
+
+function unreachable(cause: unknown): never {
+  throw new AgentError("ENGINE_UNREACHABLE", "cannot connect to the engine", { cause });
 }

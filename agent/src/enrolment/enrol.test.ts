@@ -1,6 +1,7 @@
 import { generateNodeKey, createCsr, fingerprintOfKey, type JoinStatus } from "@saf/protocol";
 import { createPrivateKey, randomUUID } from "node:crypto";
-import type { JoinAttempt } from "../identity/membership.ts";
+import type { JoinAttempt, Membership } from "../identity/membership.ts";
+import { AgentError } from "../errors.ts";
 import type { NodeKey } from "../identity/node-key.ts";
 import { CAPABILITIES, gatherFacts } from "../facts/facts.ts";
 import { systemClock, type Clock } from "../schedule/clock.ts";
@@ -10,7 +11,7 @@ import {
   startTestEnrolmentServer,
   type TestEnrolmentServer,
 } from "../testing/test-enrolment-server.ts";
-import { enrol, type Enrolled } from "./enrol.ts";
+import { enrol, type EnrolComponents, type Enrolled } from "./enrol.ts";
 
 const SECRET = "s".repeat(43);
 const nodeId = randomUUID();
@@ -22,6 +23,7 @@ let server: TestEnrolmentServer;
 let key: NodeKey;
 let retries: unknown[];
 let accepted: string[];
+let approved: unknown[];
 beforeEach(async () => {
   authority = await createTestAuthority();
   server = await startTestEnrolmentServer({ authority });
@@ -30,6 +32,7 @@ beforeEach(async () => {
   key = { pem, privateKey, fingerprint: fingerprintOfKey(privateKey) };
   retries = [];
   accepted = [];
+  approved = [];
 });
 afterEach(() => server.close());
 
@@ -39,7 +42,11 @@ function attempt(overrides: Partial<JoinAttempt> = {}): JoinAttempt {
   return { server: url, tokenId: "lab", pin, secret: SECRET, ...requested, ...overrides };
 }
 
-function start(from: JoinAttempt = attempt(), signal = new AbortController().signal): Promise<Enrolled> {
+function start(
+  from: JoinAttempt = attempt(),
+  signal = new AbortController().signal,
+  overrides: Partial<EnrolComponents> = {},
+): Promise<Enrolled> {
   const components = {
     nodeName: "home-a",
     key,
@@ -51,9 +58,13 @@ function start(from: JoinAttempt = attempt(), signal = new AbortController().sig
     onAccepted: async (requestId: string) => {
       accepted.push(requestId);
     },
+    onApproved: async (membership: Membership) => {
+      approved.push(membership);
+    },
     onRetry: (error: unknown) => {
       retries.push(error);
     },
+    ...overrides,
   };
   return enrol(from, components, signal);
 }
@@ -74,11 +85,10 @@ describe("enrol", () => {
   it("joins, waits, and comes back a member", async () => {
     let polls = 0;
     server.decide(async (csr) => (++polls < 3 ? { state: "pending" } : approval(csr)));
-    const enrolled = await start();
-    expect(enrolled).toMatchObject({
-      decision: "approved",
-      membership: { trustDomain: "demo.example", nodeId, fingerprint: key.fingerprint, revoked: null },
-    });
+    expect(await start()).toEqual({ decision: "approved" });
+    expect(approved).toMatchObject([
+      { trustDomain: "demo.example", nodeId, fingerprint: key.fingerprint, revoked: null },
+    ]);
     expect(server.requests.map(({ method }) => method)).toEqual(["POST", "GET", "GET", "GET"]);
     expect(server.requests.every(({ signed }) => signed)).toBe(true);
     expect(server.requests[0]?.body).toMatchObject({
@@ -180,6 +190,23 @@ describe("enrol", () => {
   ])("refuses an approval that is not this node's: %s", async (code, overrides) => {
     server.decide(async (csr) => approval(csr, await overrides()));
     await expect(start()).rejects.toMatchObject({ code });
+    expect(approved).toEqual([]);
+  });
+
+  it("comes back for its membership when the disk could not take it", async () => {
+    server.decide(approval);
+    let full = true;
+    const onApproved = async (membership: Membership): Promise<void> => {
+      if (full) {
+        full = false;
+        throw new AgentError("STATE_DISK_FULL", "full");
+      }
+      approved.push(membership);
+    };
+    expect(await start(attempt(), undefined, { onApproved })).toEqual({ decision: "approved" });
+    expect(retries).toMatchObject([{ code: "STATE_DISK_FULL" }]);
+    expect(approved).toHaveLength(1);
+    expect(server.requests.map(({ method }) => method)).toEqual(["POST", "GET", "GET"]);
   });
 
   it("stops when told to", async () => {

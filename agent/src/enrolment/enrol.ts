@@ -40,13 +40,14 @@ export interface EnrolComponents {
   readonly random: () => number;
   /** The server took the request; called before the wait begins. */
   readonly onAccepted: (requestId: string) => Promise<void>;
+  /** Keeps what was approved; throwing a passing failure (a full disk) starts another attempt, which brings the same. */
+  readonly onApproved: (membership: Membership, trustRoot: string) => Promise<void>;
   /** A passing failure; another attempt follows. */
   readonly onRetry: (error: unknown) => void;
 }
 
 export type Enrolled =
-  | { readonly decision: "denied"; readonly reason: string }
-  | { readonly decision: "approved"; readonly membership: Membership; readonly trustRoot: string };
+  { readonly decision: "denied"; readonly reason: string } | { readonly decision: "approved" };
 
 type Decision = Exclude<JoinStatus, { state: "pending" }>;
 type Approval = Extract<JoinStatus, { state: "approved" }>;
@@ -97,12 +98,10 @@ async function attemptOnce(
     const requestId = attempt.requestId ?? (await ask(client, attempt, authority, components, signal));
     onAccepted(requestId);
     if (attempt.requestId === null) await components.onAccepted(requestId);
-    return await settle(
-      await decisionOf(client, requestId, components, signal),
-      authority,
-      attempt.pin,
-      components,
-    );
+    const decision = await decisionOf(client, requestId, components, signal);
+    if (decision.state === "denied") return { decision: "denied", reason: decision.reason };
+    await components.onApproved(...(await checkApproval(decision, authority, attempt.pin, components)));
+    return { decision: "approved" };
   } finally {
     client.close();
   }
@@ -147,34 +146,22 @@ async function decisionOf(
   }
 }
 
-async function settle(
-  decision: Decision,
+/** The membership and the signed trust root, if they are this node's and under the pinned authority. */
+async function checkApproval(
+  approval: Approval,
   authority: PinnedAuthority,
   pin: string,
   { key, clock }: EnrolComponents,
-): Promise<Enrolled> {
-  if (decision.state === "denied") return { decision: "denied", reason: decision.reason };
-  requireSameCluster(decision, authority);
+): Promise<[Membership, string]> {
+  requireSameCluster(approval, authority);
   const now = nowSeconds(clock);
-  const { trustDomain, nodeId, certificateChain, control, trustRoot } = decision;
+  const { trustDomain, nodeId, certificateChain, control, trustRoot } = approval;
   const { body } = await verifyTrustRoot(trustRoot, { cluster: trustDomain, now });
   requirePinned(body, pin);
-  checkCertificate(certificateChain, {
-    trustDomain,
-    nodeId,
-    fingerprint: key.fingerprint,
-    caCertificates: body.caCertificates,
-    nowSeconds: now,
-  });
-  const membership = {
-    trustDomain,
-    nodeId,
-    fingerprint: key.fingerprint,
-    certificateChain,
-    control,
-    revoked: null,
-  };
-  return { decision: "approved", membership, trustRoot };
+  const { fingerprint } = key;
+  const { caCertificates } = body;
+  checkCertificate(certificateChain, { trustDomain, nodeId, fingerprint, caCertificates, nowSeconds: now });
+  return [{ trustDomain, nodeId, fingerprint, certificateChain, control, revoked: null }, trustRoot];
 }
 
 function requireSameCluster({ trustDomain, control }: Approval, authority: PinnedAuthority): void {

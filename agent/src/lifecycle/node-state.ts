@@ -2,6 +2,7 @@
  * The node's state, as `fabric status` and heartbeats tell it. Pure: events in, model out, and the state is read off the model,
  * so no order of events can leave it contradicting what the node knows.
  */
+import { unreachable } from "../errors.ts";
 import type { NodeState } from "../local-api/views.ts";
 
 export interface Reason {
@@ -91,6 +92,8 @@ export function reduce(model: NodeModel, event: NodeEvent): NodeModel {
       return { ...model, storageFault: null };
     case "storageFailing":
       return { ...model, storageFault: event.reason };
+    default:
+      return unreachable(event);
   }
 }
 
@@ -112,6 +115,8 @@ export function tell(model: NodeModel): ToldState {
       return { state: "expired", reason: model.reason };
     case "member":
       return tellMember(model);
+    default:
+      return unreachable(model.membership);
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 export interface Clock {
   /** Unix milliseconds. */
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** Rejects with the signal's reason when it aborts first. */
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
 }

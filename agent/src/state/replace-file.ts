@@ -2,7 +2,7 @@
  * Replacing a file so that a crash at any instant leaves the old content or the new, never a mixture:
  * write a temporary file beside it, fsync, rename over, fsync the folder.
  */
-import fs from "node:fs/promises";
+import type fs from "node:fs/promises";
 import path from "node:path";
 import { AgentError, codeIn } from "../errors.ts";
 

@@ -1,0 +1,22 @@
+import { startingPoint, type Found } from "./starting-point.ts";
+
+const nothing: Found = { membership: null, attempt: null, fingerprint: "key", offeredTokenId: null };
+const member = { fingerprint: "key", revoked: null };
+const undecided = { tokenId: "lab", denied: null };
+const denied = { tokenId: "lab", denied: { reason: "not ours" } };
+
+it.each<[string, Partial<Found>, string]>([
+  ["nothing found", {}, "idle"],
+  ["a token offered", { offeredTokenId: "lab" }, "join"],
+  ["a member", { membership: member }, "live"],
+  ["a member, its old token still lying there", { membership: member, offeredTokenId: "lab" }, "live"],
+  ["a member whose key is another", { membership: { ...member, fingerprint: "other" } }, "keyLost"],
+  ["a revoked member", { membership: { fingerprint: "other", revoked: { reason: "x" } } }, "live"],
+  ["an undecided attempt", { attempt: undecided }, "resumeJoin"],
+  ["an undecided attempt to replace a membership", { attempt: undecided, membership: member }, "resumeJoin"],
+  ["a denied attempt", { attempt: denied }, "denied"],
+  ["a denied attempt and the same token", { attempt: denied, offeredTokenId: "lab" }, "denied"],
+  ["a denied attempt and another token", { attempt: denied, offeredTokenId: "new" }, "join"],
+])("%s", (_name, found, expected) => {
+  expect(startingPoint({ ...nothing, ...found })).toBe(expected);
+});

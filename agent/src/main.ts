@@ -1,0 +1,49 @@
+/**
+ * fabric-agent: `node agent/src/main.ts --config <file.json>`. Composition only.
+ *
+ * Runs as an ordinary user without capabilities. SIGTERM and SIGINT end the agent alone: the engine keeps what it was told
+ * until that expires, so that an upgrade drops no packet. Exit codes: 0 asked to stop, 1 failed, 2 bad configuration.
+ */
+import { parseArgs } from "node:util";
+import { connectEngine } from "@saf/engine";
+import { readInterfaces } from "./candidates/candidates.ts";
+import { readConfig } from "./config.ts";
+import { AgentError, codeOf, messageOf } from "./errors.ts";
+import { createNodeAgent } from "./lifecycle/node-agent.ts";
+import { startLocalApi } from "./local-api/local-api.ts";
+import { systemClock } from "./schedule/clock.ts";
+import { createLog } from "./telemetry/log.ts";
+import { AGENT_VERSION } from "./version.ts";
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: "string" } } });
+  if (!values.config) throw new AgentError("CONFIG_INVALID", "usage: main.ts --config <file.json>");
+  const config = await readConfig(values.config);
+  const log = createLog(config.logLevel, config.nodeName);
+  const asked = signalled();
+  const agent = createNodeAgent({
+    config,
+    log,
+    clock: systemClock,
+    random: Math.random,
+    connectEngine: (signal) => connectEngine(config.engineSocket, { signal }),
+    readInterfaces,
+  });
+  const api = await startLocalApi(config.apiSocket, agent); // first: one agent per socket, so one per state folder
+  await agent.start();
+  log.info({ version: AGENT_VERSION, pid: process.pid }, "agent started");
+  log.info({ signal: await asked }, "agent stopping; the engine goes on");
+  await api.close();
+  await agent.stop();
+}
+
+function signalled(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+main().catch((error: unknown) => {
+  console.error(JSON.stringify({ level: "fatal", code: codeOf(error), msg: messageOf(error) }));
+  process.exitCode = error instanceof AgentError && error.code === "CONFIG_INVALID" ? 2 : 1;
+});
