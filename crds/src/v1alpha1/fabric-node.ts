@@ -14,6 +14,7 @@ import {
   nodeCount,
   observedGeneration,
   reasonText,
+  socketAddress,
   uuid,
 } from "./fields.ts";
 import { role, ROLES } from "./role.ts";
@@ -85,6 +86,22 @@ const status = z
       description:
         "Address under which the node appears to the operator. Nodes with the same one share a NAT.",
     }),
+    candidates: z
+      .array(
+        z.object({
+          endpoint: socketAddress.meta({ description: "As ip:port, IPv6 in brackets." }),
+          kind: z.enum(["private", "host", "mapped"]).meta({
+            description:
+              "private: of its own network, offered to its locality only. host: of its own, offered to all. mapped: where the operator saw it come from.",
+          }),
+        }),
+      )
+      .max(16)
+      .optional()
+      .meta({
+        description: "Where peers may try to reach the node; a new operator begins with what stands here.",
+        "x-kubernetes-list-type": "atomic",
+      }),
     peers: z
       .object({
         direct: nodeCount.optional().meta({ description: "Peers with a live direct session." }),

@@ -75,7 +75,11 @@ export async function createAuthority(init: AuthorityInit): Promise<Authority> {
     const certificate = await issuer.issue({
       commonName: `${trustDomain} enrolment`,
       publicKey,
-      names: hosts.map((value) => ({ type: isIP(value) === 0 ? "dns" : "ip", value })),
+      // The SPIFFE name is what a joiner asks for: it knows the authority by its pin, and may have been told any address.
+      names: [
+        { type: "url", value: controlSpiffeId },
+        ...hosts.map((value) => ({ type: isIP(value) === 0 ? ("dns" as const) : ("ip" as const), value })),
+      ],
       usages: SERVER_ONLY,
       now: clock(),
       lifetimeSeconds: OPERATOR_CERTIFICATE_SECONDS,

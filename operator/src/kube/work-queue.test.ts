@@ -7,9 +7,9 @@ interface Bench {
   /** Keys in the order in which work on them began. */
   readonly begun: string[];
   /** Ends the oldest work on the key. */
-  finish(key: string, outcome?: Again | Error): Promise<void>;
+  readonly finish: (key: string, outcome?: Again | Error) => Promise<void>;
   readonly failures: number[];
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 function bench(concurrency = 8): Bench {

@@ -21,6 +21,7 @@ import { reconcileCluster } from "../controllers/cluster/controller.ts";
 import { rulingCluster } from "../controllers/cluster/decide.ts";
 import { createController, type Controller } from "../controllers/controller.ts";
 import { reconcileNode } from "../controllers/fabric-node/controller.ts";
+import { lastKnown } from "../controllers/fabric-node/last-known.ts";
 import { reconcileRequest } from "../controllers/join-request/controller.ts";
 import { reconcileToken } from "../controllers/join-token/controller.ts";
 import { reconcileAssignment } from "../controllers/role-assignment/controller.ts";
@@ -128,6 +129,7 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
 
   if (signal.aborted) return;
   await scope.identities.refresh();
+  for (const node of caches.nodes.list()) scope.fleet.remember(node.spec.nodeId, lastKnown(node));
   const work = [...Object.values(controllers), publisher, control, enrolment, triggers];
   try {
     await runTogether(

@@ -16,6 +16,7 @@ import { writeStatus } from "../status-writer.ts";
 import { applyNode } from "./apply-node.ts";
 import { belongs, decideNode, type IssuedSnapshot } from "./decide.ts";
 import type { Compiled } from "../snapshot/compile.ts";
+import { NOWHERE } from "../snapshot/place.ts";
 
 /** What the publisher last made for the nodes. */
 export interface Published {
@@ -76,15 +77,13 @@ async function show(
 ): Promise<Again | undefined> {
   const { clock, fleet, identities } = scope;
   const { nodeId } = node.spec;
-  const place = compiled?.places.get(nodeId);
   const nowMs = clock.nowMs();
   const { status, nextMs } = decideNode({
     node,
     identity: identities.byName(node.metadata.name),
     facts: fleet.facts(nodeId),
     roles: compiled?.roles.get(nodeId) ?? [],
-    natGroup: place?.natGroup ?? null,
-    locality: place?.locality ?? null,
+    place: compiled?.places.get(nodeId) ?? NOWHERE,
     issued: issuedTo(nodeId),
     reachability: scope.cluster().spec.reachability,
     nowMs,

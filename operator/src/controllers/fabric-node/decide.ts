@@ -6,6 +6,7 @@ import type { ClusterSpec, FabricNode, FabricNodeStatus, Role } from "@saf/crds"
 import type { NodeFacts } from "../../control/fleet.ts";
 import type { Identity } from "../../ledger/ledger.ts";
 import { conditionsFrom, finding, rfc3339, type Finding } from "../condition.ts";
+import type { Place } from "../snapshot/place.ts";
 
 /** Three heartbeats of 5 s: one may be lost, two in a row hardly. */
 export const HEARTBEAT_STALE_MS = 15_000;
@@ -26,8 +27,7 @@ export interface NodeInput {
   readonly identity: Identity | undefined;
   readonly facts: NodeFacts;
   readonly roles: readonly Role[];
-  readonly natGroup: string | null;
-  readonly locality: string | null;
+  readonly place: Place;
   /** The newest snapshot that the node should live by; null while there is none. */
   readonly issued: IssuedSnapshot | null;
   readonly reachability: ClusterSpec["reachability"];
@@ -153,7 +153,8 @@ function peersReached({ facts, reachability }: NodeInput): Finding | undefined {
 }
 
 function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "observedGeneration"> {
-  const { node, identity, facts, roles, natGroup, locality } = input;
+  const { node, identity, facts, roles } = input;
+  const { natGroup, locality, candidates } = input.place;
   if (!belongs(node, identity)) return {};
   const before = node.status;
   const { heartbeat, heartbeatAtMs } = facts;
@@ -165,6 +166,7 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
     ...optional("version", heartbeat?.facts.agentVersion ?? before?.version),
     ...optional("localityGroup", locality ?? undefined),
     ...optional("natGroup", natGroup ?? undefined),
+    ...optional("candidates", candidates.length > 0 ? [...candidates] : before?.candidates),
     ...optional("peers", heartbeat ? { ...heartbeat.peers } : before?.peers),
     ...optional("snapshot", snapshotOf(heartbeat?.applied) ?? before?.snapshot),
     ...optional("certificate", notAfter === null ? undefined : { notAfter: rfc3339(notAfter * 1000) }),

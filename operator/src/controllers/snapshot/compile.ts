@@ -15,7 +15,7 @@ import {
 } from "@saf/protocol";
 import type { SnapshotContent } from "../../authority/authority.ts";
 import type { FleetNode } from "./fleet-node.ts";
-import { candidatesFor, placeNodes, type Place } from "./place.ts";
+import { candidatesFor, NOWHERE, placeNodes, type Place } from "./place.ts";
 import { rolesInForce, type RolesInForce } from "./roles.ts";
 
 export interface CompileInput {
@@ -32,8 +32,6 @@ export interface Compiled extends RolesInForce {
   readonly contents: ReadonlyMap<string, SnapshotContent>;
   readonly places: ReadonlyMap<string, Place>;
 }
-
-const NOWHERE: Place = { natGroup: null, locality: null, candidates: [] };
 
 export function compileSnapshots(input: CompileInput): Compiled {
   const nodes = [...input.nodes].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));

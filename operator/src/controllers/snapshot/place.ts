@@ -25,6 +25,8 @@ export interface Place {
   readonly candidates: readonly Candidate[];
 }
 
+export const NOWHERE: Place = { natGroup: null, locality: null, candidates: [] };
+
 /** RFC 1918, RFC 4193, RFC 3927. */
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"].map(
   parseCidr,
