@@ -3,9 +3,9 @@
  *
  *   crds, protocol → engine → operator, agent → cli
  *
- * operator and agent never import each other. hack may import anything; only tests against the lab or the real API
- * server (`*.lab.test.ts`, `*.e2e.test.ts`, and what they share in a folder `e2e` or `lab`) import hack. Another workspace is imported by its package name, so that
- * what it exports is its only door.
+ * operator and agent never import each other. hack may import anything; hack is imported only by tests against the lab or
+ * the real API server (`*.lab.test.ts`, `*.e2e.test.ts`, and what they share in a folder `e2e` or `lab`). Another workspace
+ * is imported by its package name, so that what it exports is its only door.
  */
 import { posix } from "node:path";
 
