@@ -96,13 +96,8 @@ export function createDemoNode(lab: Lab, name: string, index: number): DemoNode 
       await host.exec(command, { timeoutMs: timeoutMs + 1_000 });
     },
     answers: async (address) => {
-      const command = [
-        "sh",
-        "-c",
-        'ping -n -q -c 5 -i 0.2 -W 1 "$0" | grep -q " 0 received" && echo silent || echo answered',
-        address,
-      ];
-      return (await host.exec(command)).stdout.trim() === "answered";
+      const script = 'ping -n -c 5 -i 0.2 -W 1 "$0" 2>&1 | grep -c "bytes from" || true';
+      return Number((await host.exec(["sh", "-c", script, address])).stdout) > 0;
     },
     start: (program, ...args) =>
       follow(

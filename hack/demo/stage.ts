@@ -147,7 +147,7 @@ export async function setStage(): Promise<Stage> {
         serviceAccount: "fabric-operator",
       });
       addEngine(lab, "control", { serves: "operator", user: operatorUser });
-      addOperator(lab, "control", { namespace: NAMESPACE, kubeconfig });
+      addOperator(lab, "control", { namespace: NAMESPACE, kubeconfig, settings: { logLevel: "debug" } });
     },
     killOperator: async () => {
       await lab.supervisor.killHard("control/operator", { stayDown: true });
@@ -204,7 +204,7 @@ export async function setStage(): Promise<Stage> {
       globSync(join(lab.directory, "logs/*.log"))
         .map(
           (file) =>
-            `    ${basename(file)}\n${readFileSync(file, "utf8").trimEnd().split("\n").slice(-8).join("\n")}`,
+            `    ${basename(file)}\n${readFileSync(file, "utf8").trimEnd().split("\n").slice(-60).join("\n")}`,
         )
         .join("\n"),
     [Symbol.asyncDispose]: async () => {
