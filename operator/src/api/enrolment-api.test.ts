@@ -72,7 +72,7 @@ beforeEach(async () => {
   client = connect();
 });
 afterEach(async () => {
-  for (const end of ending.splice(0).reverse()) await end();
+  for (const end of ending.splice(0).toReversed()) await end();
   await fabric.ledger.close();
 });
 

@@ -24,7 +24,7 @@ import { EnrolmentError } from "./errors.ts";
 import { createJoinAdmission } from "./join-admission.ts";
 import { createJoinPoll } from "./join-poll.ts";
 import { asEnrolmentError, problemFor } from "./problem.ts";
-import { createRateLimiter } from "./rate-limiter.ts";
+import { createRateLimiter, type BucketRate } from "./rate-limiter.ts";
 import { sourceOf } from "./source.ts";
 import { createWaitingPolls } from "./waiting-polls.ts";
 
@@ -75,7 +75,7 @@ export async function startEnrolmentApi(init: EnrolmentApiInit): Promise<Enrolme
   const guard = guardConnections(server, limits, monotonicMs);
   const stopRenewal = renewCertificate(server, init, certificate.notAfter);
 
-  app.addHook("onRequest", limitBySource(limits));
+  app.addHook("onRequest", limitBySource(limits.requestsPerSource, "too many requests from your address"));
   app.setErrorHandler((error, _request, reply) => refuse(error, reply));
   app.setNotFoundHandler(() => {
     throw new EnrolmentError("NOT_FOUND", `there is only ${JOIN_PATH} here`);
@@ -141,7 +141,8 @@ function addRoutes(
   const admit = createJoinAdmission({ ...init, term: authority.term, joinsPerToken });
   const poll = createJoinPoll({ ...init, waiting, control });
 
-  app.post(JOIN_PATH, async (request, reply) => {
+  const onRequest = limitBySource(limits.joinsPerSource, "too many joins from your address");
+  app.post(JOIN_PATH, { onRequest }, async (request, reply) => {
     const source = sourceOf(request.socket.remoteAddress);
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const { created, ...accepted } = await admit({ headers: request.headers, body, source });
@@ -159,14 +160,12 @@ function addRoutes(
   });
 }
 
-function limitBySource(limits: EnrolmentLimits): (request: FastifyRequest) => Promise<void> {
-  const limiter = createRateLimiter(limits.requestsPerSource, monotonicMs);
+function limitBySource(rate: BucketRate, detail: string): (request: FastifyRequest) => Promise<void> {
+  const limiter = createRateLimiter(rate, monotonicMs);
   return (request) => {
     const retryAfterSeconds = limiter.take(sourceOf(request.socket.remoteAddress));
     if (retryAfterSeconds === 0) return Promise.resolve();
-    return Promise.reject(
-      new EnrolmentError("RATE_LIMITED", "too many requests from your address", { retryAfterSeconds }),
-    );
+    return Promise.reject(new EnrolmentError("RATE_LIMITED", detail, { retryAfterSeconds }));
   };
 }
 

@@ -8,8 +8,8 @@ import { isUnanswered } from "./database-failure.ts";
 
 /** The ledger is a control plane: eight transactions at a time are hundreds of decisions a second. */
 const MAX_CONNECTIONS = 8;
-/** For a free connection or a new one. */
-const CONNECT_TIMEOUT_MS = 2_000;
+/** For a free connection or a new one: longer than a burst of a hundred joins takes on a busy small machine. */
+const CONNECT_TIMEOUT_MS = 5_000;
 /** The slowest statement takes milliseconds; more than this is a database in trouble. */
 const STATEMENT_TIMEOUT_MS = 2_500;
 /** Rows are locked for milliseconds; below the statement's timeout, so that the error says what it was. */
