@@ -109,20 +109,22 @@ function identityValid({ node, identity, nowMs }: NodeInput): Finding {
   return finding("IdentityValid", "True", "CertificateValid", `valid until ${rfc3339(notAfter * 1000)}`);
 }
 
-function connected({ node, facts, nowMs }: NodeInput): Finding {
+function connected(input: NodeInput): Finding {
+  const { node, facts, nowMs } = input;
   const heardMs = facts.heartbeatAtMs;
-  const lastHeard = heardMs === null ? node.status?.lastHeartbeatTime : rfc3339(heardMs);
-  if (lastHeard === undefined)
+  if (heardMs === null && node.status?.lastHeartbeatTime === undefined)
     return finding("Connected", "False", "AwaitingNode", "the node has not been in contact yet");
-  if (heardMs === null || nowMs - heardMs >= HEARTBEAT_STALE_MS)
-    return finding("Connected", "False", "HeartbeatStale", `last heard at ${lastHeard}`);
+  if (nowMs >= staleAtMs(input))
+    return finding("Connected", "False", "HeartbeatStale", `last heard at ${lastHeard(input)}`);
+  if (heardMs === null) return inherited(node, "Connected");
   if (!facts.session)
     return finding("Connected", "False", "SessionClosed", "its control session ended; it will dial again");
   return finding("Connected", "True", "SessionReady", `control session from ${facts.session.remote}`);
 }
 
-function snapshotFresh({ facts, issued, nowMs }: NodeInput): Finding {
+function snapshotFresh({ node, facts, issued, nowMs }: NodeInput): Finding {
   const applied = facts.heartbeat?.applied;
+  if (facts.heartbeatAtMs === null && node.status?.snapshot) return inherited(node, "SnapshotFresh");
   if (!issued) return finding("SnapshotFresh", "Unknown", "NotIssued", "no snapshot was signed for it yet");
   if (applied && applied.expiresAt * 1000 <= nowMs)
     return finding(
@@ -141,6 +143,24 @@ function snapshotFresh({ facts, issued, nowMs }: NodeInput): Finding {
   return finding("SnapshotFresh", "False", "SnapshotStale", `${behind}; the newest differs`);
 }
 
+/** A new operator has not heard the node itself yet: what the former one wrote holds until the node should have dialled again. */
+function inherited({ status }: FabricNode, type: string): Finding {
+  const before = status?.conditions?.find((condition) => condition.type === type);
+  if (!before) return finding(type, "Unknown", "AwaitingNode", "this operator has not heard of the node yet");
+  return finding(type, before.status, before.reason, before.message);
+}
+
+function lastHeard({ node, facts }: NodeInput): string | undefined {
+  return facts.heartbeatAtMs === null ? node.status?.lastHeartbeatTime : rfc3339(facts.heartbeatAtMs);
+}
+
+/** The time that is written may be older than the last heartbeat by as much as its writing is put off. */
+function staleAtMs({ node, facts }: NodeInput): number {
+  if (facts.heartbeatAtMs !== null) return facts.heartbeatAtMs + HEARTBEAT_STALE_MS;
+  const written = node.status?.lastHeartbeatTime;
+  return written === undefined ? 0 : Date.parse(written) + HEARTBEAT_WRITE_MS + HEARTBEAT_STALE_MS;
+}
+
 function peersReached({ facts, reachability }: NodeInput): Finding | undefined {
   const peers = facts.heartbeat?.peers;
   if (reachability === "None" || !peers || peers.known === 0 || peers.direct > 0) return undefined;
@@ -157,9 +177,8 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
   const { natGroup, locality, candidates } = input.place;
   if (!belongs(node, identity)) return {};
   const before = node.status;
-  const { heartbeat, heartbeatAtMs } = facts;
+  const { heartbeat } = facts;
   const notAfter = identity.certificateNotAfter;
-  const lastHeard = heartbeatAtMs === null ? before?.lastHeartbeatTime : rfc3339(heartbeatAtMs);
   return {
     addresses: { ...identity.addresses },
     roles: [...roles],
@@ -167,11 +186,17 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
     ...optional("localityGroup", locality ?? undefined),
     ...optional("natGroup", natGroup ?? undefined),
     ...optional("candidates", candidates.length > 0 ? [...candidates] : before?.candidates),
-    ...optional("peers", heartbeat ? { ...heartbeat.peers } : before?.peers),
+    ...optional("peers", peersOf(input)),
     ...optional("snapshot", snapshotOf(heartbeat?.applied) ?? before?.snapshot),
     ...optional("certificate", notAfter === null ? undefined : { notAfter: rfc3339(notAfter * 1000) }),
-    ...optional("lastHeartbeatTime", lastHeard),
+    ...optional("lastHeartbeatTime", lastHeard(input)),
   };
+}
+
+/** Nobody talks to a revoked node, whatever it counted last. */
+function peersOf({ node, identity, facts }: NodeInput): FabricNodeStatus["peers"] {
+  if (identity?.status !== "Active") return undefined;
+  return facts.heartbeat ? { ...facts.heartbeat.peers } : node.status?.peers;
 }
 
 function snapshotOf(
@@ -207,9 +232,10 @@ function sorted(value: unknown): unknown {
   );
 }
 
-function nextChange({ identity, facts, issued, nowMs }: NodeInput): number | null {
+function nextChange(input: NodeInput): number | null {
+  const { identity, facts, issued, nowMs } = input;
   const moments = [
-    facts.heartbeatAtMs === null ? null : facts.heartbeatAtMs + HEARTBEAT_STALE_MS,
+    staleAtMs(input),
     facts.heartbeatAtMs === null ? null : facts.heartbeatAtMs + HEARTBEAT_WRITE_MS,
     issued ? issued.sinceMs + CONFIRM_GRACE_MS : null,
     identity?.certificateNotAfter ? identity.certificateNotAfter * 1000 : null,

@@ -58,13 +58,13 @@ export function placeNodes(
   );
 }
 
-/** The candidates of `of` that a node standing at `viewer` may use. */
+/**
+ * The candidates of `of` that a node standing at `viewer` may use. A mapped address is known to us, but most NATs let nobody in
+ * by it who was not asked for: it leads nowhere until both sides punch through together.
+ */
 export function candidatesFor(viewer: Place, of: Place): readonly Candidate[] {
   const together = viewer.locality !== null && viewer.locality === of.locality;
-  if (!together) return of.candidates.filter(({ kind }) => kind !== "private");
-  const hasPrivate = of.candidates.some(({ kind }) => kind === "private");
-  // Out through the NAT and in again is a detour that many NATs refuse: not offered where there is a straight way.
-  return hasPrivate ? of.candidates.filter(({ kind }) => kind !== "mapped") : of.candidates;
+  return of.candidates.filter(({ kind }) => kind === "host" || (kind === "private" && together));
 }
 
 function natGroupOf({ observed }: FleetNode): string | null {
@@ -140,7 +140,7 @@ function subnetOf({ endpoint }: Candidate): string {
 
 /** In the form of a Kubernetes label's value. */
 function labelFor(key: string): string {
-  const label = key.replaceAll(/[^A-Za-z0-9.]+/g, "-");
+  const label = `nat-${key.replaceAll(/[^A-Za-z0-9.]+/g, "-")}`;
   if (label.length <= MAX_LABEL_LENGTH) return label;
   return `locality-${createHash("sha256").update(key).digest("hex").slice(0, 16)}`;
 }

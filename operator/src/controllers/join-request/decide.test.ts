@@ -1,0 +1,132 @@
+import type { Approval, JoinRequest } from "@saf/crds";
+import type { JoinRequestRecord } from "../../ledger/ledger.ts";
+import { decideRequestStatus, shows, specFor, verdictOf } from "./decide.ts";
+
+const NOW_MS = 1_800_000_000_000;
+
+const row: JoinRequestRecord = {
+  requestId: "home-a-aaaaaaaa",
+  nodeName: "home-a",
+  fingerprint: "a".repeat(64),
+  csrPem: "",
+  tokenName: "rack-7",
+  requestedRoles: ["relay", "exit"],
+  area: "attic",
+  facts: {
+    hostname: "a",
+    os: "linux",
+    arch: "x64",
+    kernel: "6",
+    cpus: 2,
+    memoryBytes: 1,
+    agentVersion: "0.1.0",
+  },
+  capabilities: { protocolVersions: ["saf/1"] },
+  candidates: ["192.168.1.2:7443"],
+  createdAt: 1,
+  decision: "Pending",
+  decidedBy: null,
+  decidedAt: null,
+  reason: null,
+  nodeId: null,
+};
+
+function request(approvals: Approval[] = [], changes: Partial<JoinRequest["spec"]> = {}): JoinRequest {
+  return {
+    apiVersion: "fabric.saf.dev/v1alpha1",
+    kind: "JoinRequest",
+    metadata: { name: row.requestId, generation: 3 },
+    spec: { ...specFor(row), approvals, ...changes },
+  };
+}
+
+const yes = (user: string): Approval => ({ user, decision: "Approve" });
+const no = (user: string): Approval => ({ user, decision: "Deny", reason: "unknown box" });
+
+describe("verdictOf", () => {
+  it.each([
+    ["nobody said anything", [], undefined],
+    ["somebody approved", [yes("ann")], { decision: "Approved", actor: "ann", reason: "" }],
+    ["somebody denied", [no("bob")], { decision: "Denied", actor: "bob", reason: "unknown box" }],
+    [
+      "one denied among approvals",
+      [yes("ann"), no("bob"), yes("eve")],
+      { decision: "Denied", actor: "bob", reason: "unknown box" },
+    ],
+    ["two approved", [yes("ann"), yes("eve")], { decision: "Approved", actor: "ann", reason: "" }],
+  ] as const)("when %s", (_what, approvals, verdict) => {
+    expect(verdictOf(request([...approvals]))).toEqual(verdict);
+  });
+});
+
+describe("shows", () => {
+  it("accepts its own projection, whatever the order of roles", () => {
+    expect(shows(request(), row)).toBe(true);
+  });
+  it.each<[string, Partial<JoinRequest["spec"]>]>([
+    ["another key", { fingerprint: "b".repeat(64) }],
+    ["another name", { nodeName: "home-b" }],
+    ["another token", { tokenName: "other" }],
+    ["fewer roles", { requestedRoles: ["relay"] }],
+  ])("refuses %s", (_what, changes) => {
+    expect(shows(request([], changes), row)).toBe(false);
+  });
+});
+
+describe("status", () => {
+  const status = (changes: Partial<JoinRequestRecord> | undefined, spec: Partial<JoinRequest["spec"]> = {}) =>
+    decideRequestStatus({
+      request: request([], spec),
+      row: changes && { ...row, ...changes },
+      nowMs: NOW_MS,
+    });
+  const approved: Partial<JoinRequestRecord> = {
+    decision: "Approved",
+    decidedBy: "ann",
+    decidedAt: 1_800_000_000,
+    reason: "",
+    nodeId: "id",
+  };
+  const denied: Partial<JoinRequestRecord> = {
+    decision: "Denied",
+    decidedBy: "bob",
+    decidedAt: 1_800_000_000,
+    reason: "unknown box",
+  };
+
+  it.each<[string, Partial<JoinRequestRecord> | undefined, string, [string, string, string]]>([
+    ["pending", {}, "AwaitingDecision", ["False", "False", "False"]],
+    ["approved", approved, "Approved", ["True", "True", "False"]],
+    ["denied", denied, "Denied", ["False", "False", "True"]],
+    ["unknown", undefined, "UnknownToLedger", ["False", "False", "False"]],
+  ])("of a request that is %s", (_what, changes, reason, statuses) => {
+    const conditions = status(changes).conditions ?? [];
+    expect(conditions.map(({ type }) => type)).toEqual(["Ready", "Approved", "Denied"]);
+    expect(conditions.map((condition) => condition.status)).toEqual(statuses);
+    expect(conditions[0]?.reason).toBe(reason);
+  });
+
+  it("names who decided, when and why", () => {
+    expect(status(denied)).toMatchObject({
+      decision: "Denied",
+      decidedBy: "bob",
+      decidedAt: "2027-01-15T08:00:00Z",
+      reason: "unknown box",
+    });
+    expect(status(approved)).toMatchObject({ decision: "Approved", nodeId: "id" });
+  });
+
+  it("does not lend a decision to an object that shows something else", () => {
+    const other = status(approved, { fingerprint: "b".repeat(64) });
+    expect(other).toMatchObject({ decision: "Pending" });
+    expect(other).not.toHaveProperty("nodeId");
+    expect(other.conditions?.[0]?.reason).toBe("SpecMismatch");
+  });
+
+  it("says what an approval waits for", () => {
+    const obstacle = { reason: "AddressPoolExhausted", message: "no free address" } as const;
+    const waiting = decideRequestStatus({ request: request([yes("ann")]), row, obstacle, nowMs: NOW_MS });
+    expect(waiting).toMatchObject({ decision: "Pending" });
+    expect(waiting.conditions?.[0]?.reason).toBe("AddressPoolExhausted");
+  });
+});
