@@ -96,7 +96,7 @@ it("a flood is cut off at its source's limit, and all others are served meanwhil
   const passed = FLOOD_JOINS - (result["429"] ?? 0) - (result["failed"] ?? 0);
   expect(passed).toBeGreaterThanOrEqual(1);
   expect(passed).toBeLessThanOrEqual(burst + perSecond * seconds);
-  expect(waitsMs.length).toBeGreaterThanOrEqual(3);
+  expect(waitsMs.length).toBeGreaterThanOrEqual(2);
   expect(Math.max(...waitsMs)).toBeLessThan(5_000);
   // Ten thousand a minute are fewer than the API turns away.
   expect(seconds).toBeLessThan(60);
