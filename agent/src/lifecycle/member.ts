@@ -7,7 +7,7 @@
  *
  * It works without the operator until the snapshot expires, and then still listens for a new one until the certificate does.
  */
-import type { Event, State } from "@saf/engine";
+import type { Event, PeerFailure, State } from "@saf/engine";
 import {
   createCsr,
   decodeEnvelope,
@@ -64,27 +64,25 @@ export interface Member {
   settled(): Promise<void>;
 }
 
-interface Offer {
-  readonly snapshot: NodeSnapshot | null;
-  /** Fingerprint of the operator in it. */
-  readonly operator: string;
-}
-
 /** The operator sends a handful of messages at a time; a flood of them is dropped and reported. */
 const MAX_INBOX = 64;
 const FLUSH_RETRY_MS = 5000;
+/** Ends of a handshake that say more than that the operator is away. */
+const REFUSALS = new Set(["UNKNOWN_PEER", "WRONG_TRUST_DOMAIN", "BAD_CHAIN", "PIN_MISMATCH", "EXPIRED"]);
 
 export function createMember(options: MemberOptions): Member {
   const { nodeName, key, record, documents, candidates, send, sync, reporter, clock, random } = options;
   const startedMs = clock.nowMs();
   const pace = createControlPace(startedMs);
+  /** The last session with the operator ended, and the last refusal that was looked at. */
+  let [sessionEndedMs, refusedMs] = [startedMs, startedMs];
   const ready = new Set<string>();
   let membership = options.membership;
   let certificate = validityOf(membership.certificateChain[0] ?? "");
   let snapshot: NodeSnapshot | null = null;
-  /** The last target handed out, and the one that the engine is known to live by. */
-  let offered: Offer | null = null;
-  let applied: Offer | null = null;
+  /** The snapshot in the last target handed out, and the one that the engine is known to live by. */
+  let offered: NodeSnapshot | null = null;
+  let applied: NodeSnapshot | null = null;
   let sequence = 0;
   let unsavedMembership = false;
   let flushedMs = Number.NEGATIVE_INFINITY;
@@ -108,7 +106,7 @@ export function createMember(options: MemberOptions): Member {
     const { trustDomain, nodeId, certificateChain } = membership;
     const control = documents.snapshot?.body.control ?? membership.control;
     const { caCertificates } = root.body;
-    offered = { snapshot, operator: control.fingerprint };
+    offered = snapshot;
     const certificateNotAfter = certificate.notAfter;
     return compileIntents({
       trustDomain,
@@ -132,7 +130,22 @@ export function createMember(options: MemberOptions): Member {
     for (const peer of state.peers) if (peer.session === "ready") ready.add(peer.id);
     pace.session(ready.has(OPERATOR_PEER));
     const failure = state.peers.find(({ id }) => id === OPERATOR_PEER)?.lastFailure;
-    if (failure?.code === "REVOKED" && failure.atMs >= startedMs) take(() => revoke(failure.message));
+    if (failure && failure.atMs > Math.max(sessionEndedMs, refusedMs)) operatorRefuses(failure);
+  }
+
+  /**
+   * The end of a session is no proof of anything: it also ends when either side's engine is told of another key. Being refused
+   * at the door afterwards is.
+   */
+  function operatorRefuses({ code, atMs }: PeerFailure): void {
+    refusedMs = atMs;
+    if (code === "REVOKED") take(() => revoke("the operator refuses this node as revoked"));
+    else if (REFUSALS.has(code)) {
+      reporter.error(
+        Object.assign(new Error(`the operator and this node do not accept each other: ${code}`), { code }),
+        "control session",
+      );
+    }
   }
 
   function engineLost(): void {
@@ -141,7 +154,7 @@ export function createMember(options: MemberOptions): Member {
   }
 
   function engineApplied(): void {
-    if (applied?.snapshot !== offered?.snapshot) pace.changed();
+    if (applied !== offered) pace.changed();
     applied = offered;
   }
 
@@ -152,7 +165,7 @@ export function createMember(options: MemberOptions): Member {
         return sessionsChanged();
       case "sessionClosed":
         ready.delete(event.peer);
-        if (revokedByOperator(event)) take(() => revoke(event.message));
+        if (event.peer === OPERATOR_PEER) sessionEndedMs = clock.nowMs();
         return sessionsChanged();
       case "message":
         if (event.peer === OPERATOR_PEER) take(() => read(event.kind, event.payload));
@@ -160,11 +173,6 @@ export function createMember(options: MemberOptions): Member {
       default:
         return undefined;
     }
-  }
-
-  /** The engine closes with the same code when it is told that the operator has another key; that is no word of the operator. */
-  function revokedByOperator({ peer, code }: { peer: string; code: string }): boolean {
-    return peer === OPERATOR_PEER && code === "REVOKED" && offered?.operator === applied?.operator;
   }
 
   function sessionsChanged(): void {
@@ -290,7 +298,7 @@ export function createMember(options: MemberOptions): Member {
       body: {
         sequence,
         ...self,
-        applied: orderOf(applied?.snapshot ?? null),
+        applied: orderOf(applied),
         peers,
         degraded,
         certificateNotAfter,

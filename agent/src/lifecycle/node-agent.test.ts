@@ -421,14 +421,18 @@ describe("a member", () => {
   });
 });
 
+it("follows the operator to another key", async () => {
+  await becomeRunning();
+  const control = { ...authority.control, fingerprint: "e".repeat(64) };
+  await sendSnapshot({ epoch: 2, body: { control } });
+  await until(latest, (desired) => desired?.peers[0]?.fingerprint === "e".repeat(64));
+  expect(agent.status().state).toBe("running");
+});
+
 describe("a revoked member", () => {
   const why = "stolen laptop";
   it.each<[string, () => Promise<void> | void]>([
     ["by the operator's word", () => engine.say("refused", { code: "REVOKED", message: why })],
-    [
-      "by the end of its session",
-      () => engine.emit({ type: "sessionClosed", peer: "operator", code: "REVOKED", message: why }),
-    ],
     [
       "by its own snapshot",
       () =>
@@ -448,38 +452,32 @@ describe("a revoked member", () => {
     expect(engine.applied.at(-1)).toBe(latest());
   });
 
-  it("is told when it was away: its handshake is refused", async () => {
+  it("learns it at the operator's door when nobody told it", async () => {
     await becomeRunning();
-    engine.setLastFailure("REVOKED", clock.nowMs() + 1);
-    engine.disconnect(); // the link describes anew
-    expect(await state("revoked")).toMatchObject({ reason: "REVOKED it is" });
+    engine.emit({ type: "sessionClosed", peer: "operator", code: "REVOKED", message: "no longer a peer" });
+    engine.setLastFailure("REVOKED", clock.nowMs() + 1000); // the engine dialled again and was refused
+    engine.lose("operator");
+    expect(await state("revoked")).toMatchObject({ reason: "the operator refuses this node as revoked" });
   });
 
-  it("does not take another peer's end, or an old failure, for its own", async () => {
+  it("does not take the end of a session for it, nor an old refusal, nor another peer's", async () => {
     await becomeRunning();
+    engine.setLastFailure("REVOKED", clock.nowMs() - 1); // what the end of the session leaves there
+    engine.emit({ type: "sessionClosed", peer: "operator", code: "REVOKED", message: "no longer a peer" });
     engine.emit({ type: "sessionClosed", peer: peer.nodeId, code: "REVOKED", message: "theirs" });
     engine.emit({ type: "refused", remote: "192.0.2.9:1", code: "REVOKED", spiffeId: null, count: 1 });
-    engine.setLastFailure("REVOKED", clock.nowMs() - 3_600_000);
-    engine.disconnect();
-    await sendSnapshot({ epoch: 2 });
+    engine.lose("operator");
+    engine.disconnect(); // the agent looks again
     await until(
-      () => agent.status().snapshot?.epoch,
-      (epoch) => epoch === 2,
+      () => agent.status().operator.connected,
+      (connected) => !connected,
+    );
+    engine.setLastFailure("UNKNOWN_PEER", clock.nowMs() + 1000);
+    await until(
+      () => agent.status().lastErrors[0]?.code,
+      (code) => code === "UNKNOWN_PEER",
     );
     expect(agent.status().state).not.toBe("revoked");
-  });
-
-  it("does not take a change of the operator's key for a revocation", async () => {
-    await becomeRunning();
-    const control = { ...authority.control, fingerprint: "e".repeat(64) };
-    const apply = engine.applied.length;
-    await sendSnapshot({ epoch: 2, body: { control } });
-    await until(
-      () => engine.applied.length,
-      (count) => count > apply,
-    );
-    expect(latest()?.peers[0]?.fingerprint).toBe("e".repeat(64));
-    expect(agent.status().state).toBe("running");
   });
 
   it("may join again, with a new key", async () => {

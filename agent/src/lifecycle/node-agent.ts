@@ -51,7 +51,8 @@ export interface NodeAgent extends LocalApiHandlers {
 const TICK_MS = 250;
 /** An address change is heard of within this; reading the interfaces takes 50 µs. */
 const CANDIDATES_INTERVAL_MS = 2000;
-const OBSERVE_INTERVAL_MS = 5000;
+/** With the operator there is nothing to learn that events do not tell; without it, why it refuses is only to be asked. */
+const OBSERVE_MS = { connected: 5000, disconnected: 1000 } as const;
 
 export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   const { config, log, clock, random, connectEngine, readInterfaces } = components;
@@ -91,6 +92,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   let key: NodeKey | null = null;
   let member: Member | null = null;
   let engine: State | null = null;
+  let observedMs = Number.NEGATIVE_INFINITY;
   let candidates: readonly string[] = [];
   let background: Promise<unknown> = Promise.resolve();
   const begun = Promise.withResolvers<void>();
@@ -110,7 +112,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
       link.run(stopping.signal),
       every(TICK_MS, () => member?.tick()),
       every(CANDIDATES_INTERVAL_MS, refreshCandidates),
-      every(OBSERVE_INTERVAL_MS, observeEngine),
+      every(OBSERVE_MS.disconnected, observeWhenDue),
     ]);
   }
 
@@ -240,6 +242,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   }
 
   function onEvent(event: Event): void {
+    if (event.type === "expired") log.info({ what: event.what }, "the engine let go of what had expired");
     if (event.type === "resync") void observeEngine();
     else member?.engineEvent(event);
   }
@@ -259,8 +262,14 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     member?.engineLost();
   }
 
+  async function observeWhenDue(): Promise<void> {
+    const intervalMs = member?.operator.connected ? OBSERVE_MS.connected : OBSERVE_MS.disconnected;
+    if (clock.nowMs() - observedMs >= intervalMs) await observeEngine();
+  }
+
   async function observeEngine(): Promise<void> {
     if (!link.hello) return;
+    observedMs = clock.nowMs();
     try {
       engine = await link.describe();
       member?.observe(engine);

@@ -22,6 +22,8 @@ export interface FakeEngine {
   say(kind: string, body: object): void;
   /** A session with the operator, or with a peer, is ready. */
   ready(peer: string): void;
+  /** It is over, without an event. */
+  lose(peer: string): void;
   failNextApply(code: string): void;
   setLastFailure(code: string, atMs: number): void;
   /** kill -9: the connection breaks, the state is gone, nothing listens until `start`. */
@@ -133,6 +135,7 @@ export function createFakeEngine(): FakeEngine {
         remoteAuthority: { term: 0, epoch: 0 },
       });
     },
+    lose: (peer) => void sessions.delete(peer),
     failNextApply: (code) => {
       nextApplyFailure = code;
     },
