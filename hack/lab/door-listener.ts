@@ -6,7 +6,6 @@ import { createServer } from "node:net";
 
 const port = Number(process.argv[2]);
 const server = createServer();
-server.listen(port, "127.0.0.1", () => {
-  // Closed here as soon as the parent has it: two holders of one socket would share its connections between them.
-  process.send!("listening", server, () => server.close(() => process.disconnect()));
-});
+server.listen(port, "127.0.0.1", () => process.send!("listening", server));
+// While this process lives it shares the socket's connections; so the parent ends it before anybody knows the door.
+process.once("disconnect", () => process.exit());

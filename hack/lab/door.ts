@@ -5,6 +5,7 @@
  *   operator ──► 127.0.0.1:PORT (control's namespace) ── this process ──► 127.0.0.1:PORT (machine)
  */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { type Server, type Socket, connect } from "node:net";
 import { join } from "node:path";
 import { LabError } from "./errors.ts";
@@ -47,8 +48,13 @@ async function listenIn(namespace: string, port: number): Promise<Server> {
   const child = spawn(file!, args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
   let said = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const { promise, resolve, reject } = Promise.withResolvers<Server>();
-  child.once("message", (_message, server) => resolve(server as Server));
-  child.once("close", () => reject(new LabError("DOOR_FAILED", `no listener on port ${port}: ${said}`)));
-  return promise;
+  let listener: Server | undefined;
+  child.once("message", (_message, server) => {
+    listener = server as Server;
+    child.disconnect();
+  });
+  await once(child, "exit");
+  if (listener !== undefined) return listener;
+  if (!child.stderr!.readableEnded) await once(child.stderr!, "end");
+  throw new LabError("DOOR_FAILED", `no listener on port ${port}: ${said}`);
 }

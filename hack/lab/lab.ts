@@ -29,7 +29,7 @@ import { sweep } from "./sweep.ts";
 import { type Topology, bareAddress, checkTopology } from "./topology.ts";
 
 export interface LabOptions {
-  /** Where the lab's directory is made; default: the system's temporary directory. */
+  /** Where the lab's directory is made, reachable for all accounts; default: the system's temporary directory. */
   readonly dir?: string;
 }
 

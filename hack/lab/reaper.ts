@@ -20,6 +20,7 @@ export function startReaper(parent: string): Reaper {
   shell.unref();
   return {
     dismiss: async () => {
+      shell.ref();
       const ended = once(shell, "exit");
       shell.stdin.end("dismissed\n");
       await ended;
