@@ -386,6 +386,12 @@ describe("a join is refused", () => {
       "BODY_INVALID",
       400,
     );
+    const { csr } = JSON.parse(String((await joinCall(fabric, node, token)).body)) as JoinBody;
+    for (const text of ["\u0000", "\u001b[31m", "\n", "\ud800"]) {
+      expectProblem(await refused({ candidates: [text] }), "BODY_INVALID", 400);
+      expectProblem(await refused({ requestedRoles: [text] }), "BODY_INVALID", 400);
+    }
+    expectProblem(await refused({ csr: `\u0000${csr}` }), "BODY_INVALID", 400);
     expectProblem(await refused({ unknown: true } as Partial<JoinBody>), "BODY_INVALID", 400);
     const call = await joinCall(fabric, node, token);
     const text = { ...call, headers: { ...call.headers, "content-type": "text/plain" } };

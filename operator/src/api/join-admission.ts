@@ -14,6 +14,7 @@ import {
 import type { Ledger } from "../ledger/ledger.ts";
 import { EnrolmentError } from "./errors.ts";
 import type { RateLimiter } from "./rate-limiter.ts";
+import { isPemText, isPlain } from "./plain-text.ts";
 import { requireDatedSignature, requireSignedBy } from "./signed-request.ts";
 
 export interface JoinAdmissionInit {
@@ -63,9 +64,17 @@ function parseBody(body: Buffer): JoinBody {
     throw new EnrolmentError("BODY_INVALID", "the body is not JSON", { cause: error });
   }
   const parsed = joinBody.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new EnrolmentError("BODY_INVALID", `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "refused"}`);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new EnrolmentError(
+      "BODY_INVALID",
+      `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "refused"}`,
+    );
+  }
+  const { csr, ...rest } = parsed.data;
+  if (!isPlain(rest) || !isPemText(csr))
+    throw new EnrolmentError("BODY_INVALID", "the body has control characters in it");
+  return parsed.data;
 }
 
 async function requireToken(init: JoinAdmissionInit, join: JoinBody): Promise<void> {
