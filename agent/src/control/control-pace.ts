@@ -1,5 +1,6 @@
 /**
- * When to speak to the operator. A state machine without I/O: time comes in, what is due comes out.
+ * When to speak to the operator. A state machine without I/O: time comes in, what is due comes out. Intervals are counted in
+ * elapsed time (Clock.elapsedMs), so that setting the host's clock neither hurries nor hushes it.
  *
  * - a heartbeat every 5 s while there is a session, and at once after a change, yet never more than four a second
  * - silent when no acknowledgement came for 15 s, session or not: three heartbeats lost is no accident
@@ -19,42 +20,42 @@ export interface Due {
 
 export interface ControlPace {
   readonly sessionReady: boolean;
-  /** Unix milliseconds, null before the first. */
-  readonly lastAckMs: number | null;
   session(ready: boolean): void;
   /** Something that the operator should hear of soon. */
   readonly changed: () => void;
-  acknowledged(nowMs: number): void;
-  renewAt(timeMs: number): void;
+  acknowledged(elapsedMs: number): void;
+  /** @param unixMs when the certificate wants renewing */
+  renewAt(unixMs: number): void;
   /** What to do now; asking counts as doing. */
-  due(nowMs: number): Due;
-  silent(nowMs: number): boolean;
+  due(elapsedMs: number, unixMs: number): Due;
+  silent(elapsedMs: number): boolean;
 }
 
 export function createControlPace(startedMs: number): ControlPace {
   let sessionReady = false;
-  let lastAckMs: number | null = null;
+  let lastAckMs = startedMs;
   let lastHeartbeatMs = Number.NEGATIVE_INFINITY;
   let changePending = false;
-  let renewalMs = Number.POSITIVE_INFINITY;
+  let renewalUnixMs = Number.POSITIVE_INFINITY;
+  let lastRenewalMs = Number.NEGATIVE_INFINITY;
 
   function session(ready: boolean): void {
     if (ready && !sessionReady) changePending = true;
     sessionReady = ready;
   }
 
-  function heartbeatDue(nowMs: number): boolean {
-    const elapsedMs = nowMs - lastHeartbeatMs;
-    const due = elapsedMs >= HEARTBEAT_INTERVAL_MS || (changePending && elapsedMs >= MIN_HEARTBEAT_GAP_MS);
+  function heartbeatDue(elapsedMs: number): boolean {
+    const sinceMs = elapsedMs - lastHeartbeatMs;
+    const due = sinceMs >= HEARTBEAT_INTERVAL_MS || (changePending && sinceMs >= MIN_HEARTBEAT_GAP_MS);
     if (!sessionReady || !due) return false;
-    lastHeartbeatMs = nowMs;
+    lastHeartbeatMs = elapsedMs;
     changePending = false;
     return true;
   }
 
-  function renewalDue(nowMs: number): boolean {
-    if (!sessionReady || nowMs < renewalMs) return false;
-    renewalMs = nowMs + RENEWAL_RETRY_MS;
+  function renewalDue(elapsedMs: number, unixMs: number): boolean {
+    if (!sessionReady || unixMs < renewalUnixMs || elapsedMs - lastRenewalMs < RENEWAL_RETRY_MS) return false;
+    lastRenewalMs = elapsedMs;
     return true;
   }
 
@@ -62,20 +63,20 @@ export function createControlPace(startedMs: number): ControlPace {
     get sessionReady() {
       return sessionReady;
     },
-    get lastAckMs() {
-      return lastAckMs;
-    },
     session,
     changed: () => {
       changePending = true;
     },
-    acknowledged: (nowMs) => {
-      lastAckMs = nowMs;
+    acknowledged: (elapsedMs) => {
+      lastAckMs = elapsedMs;
     },
-    renewAt: (timeMs) => {
-      renewalMs = timeMs;
+    renewAt: (unixMs) => {
+      renewalUnixMs = unixMs;
     },
-    due: (nowMs) => ({ heartbeat: heartbeatDue(nowMs), renewal: renewalDue(nowMs) }),
-    silent: (nowMs) => nowMs - (lastAckMs ?? startedMs) > SILENCE_MS,
+    due: (elapsedMs, unixMs) => ({
+      heartbeat: heartbeatDue(elapsedMs),
+      renewal: renewalDue(elapsedMs, unixMs),
+    }),
+    silent: (elapsedMs) => elapsedMs - lastAckMs > SILENCE_MS,
   };
 }

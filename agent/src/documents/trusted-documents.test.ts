@@ -128,6 +128,11 @@ describe("trustedDocuments", () => {
     await expect(next.accept(again, now)).rejects.toMatchObject({ code: "LOWER_EPOCH" });
   });
 
+  it("lives by what is on disk on a host whose clock woke up in the past", async () => {
+    await accept({ epoch: 6 });
+    expect((await reopened(now - 86_400)).snapshot).toMatchObject({ epoch: 6 });
+  });
+
   it("remembers an expired snapshot's order without living by it", async () => {
     await accept({ epoch: 6, expiresAt: now + 60 });
     const next = await reopened(now + 400);

@@ -89,12 +89,13 @@ export function trustedDocuments(options: TrustedDocumentsOptions): TrustedDocum
 
   async function load(of: Subject, now: number): Promise<void> {
     subject = of;
+    seen = await optional(records.seen);
+    const notBefore = Math.max(now, seen?.issuedAt ?? 0); // a host without a clock battery wakes up in the past
     const root = await records.trustRoot.load();
     if (!root) throw new AgentError("STATE_CORRUPT", "there is a membership but no trust root");
-    trustRoot = await verifyTrustRoot(root.jws, { cluster: of.trustDomain, now });
-    seen = (await optional(records.seen)) ?? null;
+    trustRoot = await verifyTrustRoot(root.jws, { cluster: of.trustDomain, now: notBefore });
     const kept = await optional(records.snapshot);
-    if (kept) await adoptKept(kept.jws, now);
+    if (kept) await adoptKept(kept.jws, notBefore);
   }
 
   /** A record that the node can do without: a newer one comes from the operator. */

@@ -16,7 +16,11 @@ import { enrol, type EnrolComponents, type Enrolled } from "./enrol.ts";
 const SECRET = "s".repeat(43);
 const nodeId = randomUUID();
 /** Does not wait: what is tested is what happens, not when. */
-const hurried: Clock = { nowMs: systemClock.nowMs, sleep: async (_ms, signal) => signal.throwIfAborted() };
+const hurried: Clock = {
+  elapsedMs: () => performance.now(),
+  nowMs: systemClock.nowMs,
+  sleep: async (_ms, signal) => signal.throwIfAborted(),
+};
 
 let authority: TestAuthority;
 let server: TestEnrolmentServer;

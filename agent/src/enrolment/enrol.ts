@@ -65,7 +65,7 @@ export async function enrol(
   signal: AbortSignal,
 ): Promise<Enrolled> {
   const { clock, random, onRetry } = components;
-  const startedMs = clock.nowMs();
+  const startedMs = clock.elapsedMs();
   let { requestId } = attempt;
   for (let failures = 0; ; failures += 1) {
     try {
@@ -75,7 +75,7 @@ export async function enrol(
       });
     } catch (error) {
       signal.throwIfAborted();
-      if (endsJoin(error, { accepted: requestId !== null, elapsedMs: clock.nowMs() - startedMs }))
+      if (endsJoin(error, { accepted: requestId !== null, elapsedMs: clock.elapsedMs() - startedMs }))
         throw error;
       if (error instanceof EnrolmentRefused && error.code === "NOT_FOUND") requestId = null; // ask again from the start
       onRetry(error);

@@ -73,7 +73,7 @@ const REFUSALS = new Set(["UNKNOWN_PEER", "WRONG_TRUST_DOMAIN", "BAD_CHAIN", "PI
 export function createMember(options: MemberOptions): Member {
   const { nodeName, key, record, documents, candidates, send, sync, reporter, clock, random } = options;
   const startedMs = clock.nowMs();
-  const pace = createControlPace(startedMs);
+  const pace = createControlPace(clock.elapsedMs());
   /** The last session with the operator ended, and the last refusal that was looked at. */
   let [sessionEndedMs, refusedMs] = [startedMs, startedMs];
   const ready = new Set<string>();
@@ -84,6 +84,7 @@ export function createMember(options: MemberOptions): Member {
   let offered: NodeSnapshot | null = null;
   let applied: NodeSnapshot | null = null;
   let sequence = 0;
+  let lastAckMs: number | null = null;
   let unsavedMembership = false;
   let flushedMs = Number.NEGATIVE_INFINITY;
   let inboxLength = 0;
@@ -201,7 +202,8 @@ export function createMember(options: MemberOptions): Member {
     const envelope: OperatorEnvelope = decodeEnvelope(fromOperator, kind, payload);
     switch (envelope.kind) {
       case "heartbeat-ack":
-        pace.acknowledged(clock.nowMs());
+        pace.acknowledged(clock.elapsedMs());
+        lastAckMs = clock.nowMs();
         return reporter.event({ type: "operatorHeard" });
       case "document":
         return acceptDocument(envelope.body.jws);
@@ -265,14 +267,14 @@ export function createMember(options: MemberOptions): Member {
 
   function tick(): void {
     if (membership.revoked) return;
-    const nowMs = clock.nowMs();
+    const elapsedMs = clock.elapsedMs();
     expireSnapshot();
     expireCertificate();
-    if (pace.silent(nowMs)) reporter.event({ type: "operatorSilent" });
-    const due = pace.due(nowMs);
+    if (pace.silent(elapsedMs)) reporter.event({ type: "operatorSilent" });
+    const due = pace.due(elapsedMs, clock.nowMs());
     if (due.heartbeat) void heartbeat().catch((error: unknown) => void reporter.error(error, "heartbeat"));
     if (due.renewal) void askForRenewal().catch((error: unknown) => void reporter.error(error, "renewal"));
-    if ((documents.unsaved || unsavedMembership) && nowMs - flushedMs >= FLUSH_RETRY_MS) take(flush);
+    if ((documents.unsaved || unsavedMembership) && elapsedMs - flushedMs >= FLUSH_RETRY_MS) take(flush);
   }
 
   function expireSnapshot(): boolean {
@@ -317,7 +319,7 @@ export function createMember(options: MemberOptions): Member {
 
   /** Writes what is believed; a disk that refuses is reported and asked again later (see trusted-documents.ts). */
   async function flush(): Promise<void> {
-    flushedMs = clock.nowMs();
+    flushedMs = clock.elapsedMs();
     try {
       await documents.flush();
       if (unsavedMembership) await saveMembership();
@@ -348,7 +350,7 @@ export function createMember(options: MemberOptions): Member {
       return snapshot;
     },
     get operator() {
-      return { connected: pace.sessionReady, lastAckMs: pace.lastAckMs };
+      return { connected: pace.sessionReady, lastAckMs };
     },
     get directPeers() {
       return directPeers();

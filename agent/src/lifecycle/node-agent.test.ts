@@ -34,6 +34,7 @@ const peer: SnapshotPeer = {
 };
 let offsetMs: number;
 const clock: Clock = {
+  elapsedMs: () => performance.now() + offsetMs,
   nowMs: () => Date.now() + offsetMs,
   sleep: (ms, signal) => systemClock.sleep(ms, signal),
 };

@@ -264,12 +264,12 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
 
   async function observeWhenDue(): Promise<void> {
     const intervalMs = member?.operator.connected ? OBSERVE_MS.connected : OBSERVE_MS.disconnected;
-    if (clock.nowMs() - observedMs >= intervalMs) await observeEngine();
+    if (clock.elapsedMs() - observedMs >= intervalMs) await observeEngine();
   }
 
   async function observeEngine(): Promise<void> {
     if (!link.hello) return;
-    observedMs = clock.nowMs();
+    observedMs = clock.elapsedMs();
     try {
       engine = await link.describe();
       member?.observe(engine);

@@ -222,14 +222,14 @@ describe("two members without an operator", () => {
   it("do nothing any more, with or without an agent, when the snapshot has run out", async () => {
     for (const name of NAMES) await lab.supervisor.stop(`${name}/agent`);
     for (const [index, name] of NAMES.entries()) {
-      await makeMember(name, 3);
+      await makeMember(name, 8);
       give(stateOf(name), index);
       lab.supervisor.start(`${name}/agent`);
     }
     await until(
       () => status("usa-1"),
-      (seen) => seen?.state === "degraded",
-      10_000,
+      (seen) => seen?.reasonCode === "OPERATOR_UNHEARD", // the engine has it
+      8000,
     );
     await lab.supervisor.stop("usa-1/agent"); // its engine is on its own now
     expect(await hasState("test-1", "expired")).toMatchObject({ reasonCode: "SNAPSHOT_EXPIRED" });
