@@ -94,7 +94,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     name: string,
     command: string,
     args: readonly string[],
-    user?: typeof ORDINARY,
+    user: { readonly uid: number; readonly gid: number },
   ): ChildProcess => {
     const file = openSync(join(scratch.path, `${name}.log`), "a");
     const child = spawn(command, args, {
@@ -125,7 +125,11 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
         tunnel: null,
       }),
     );
-    const child = launch(`engine-${name}`, artifacts().engine, ["--config", config]);
+    // Without its capabilities root is an ordinary reader: the key is open to the group.
+    const child = launch(`engine-${name}`, artifacts().engine, ["--config", config], {
+      uid: 0,
+      gid: ORDINARY.gid,
+    });
     return { socket, process: child, stop: () => endProcess(child, "SIGTERM").then(() => undefined) };
   };
 

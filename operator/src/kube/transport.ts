@@ -107,6 +107,5 @@ function parseStatus(text: string): { reason?: string; message?: string } {
 }
 
 function unreachable(cause: unknown): KubeError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return new KubeError("UNAVAILABLE", `the API server cannot be reached: ${detail}`, { cause });
+  return new KubeError("UNAVAILABLE", "the API server cannot be reached", { cause });
 }

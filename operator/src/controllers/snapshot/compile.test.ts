@@ -36,8 +36,8 @@ it("does not depend on the order of what it is given", () => {
     fc.property(input, (given) => {
       const turned = {
         ...given,
-        nodes: [...given.nodes].reverse(),
-        assignments: [...given.assignments].reverse(),
+        nodes: given.nodes.toReversed(),
+        assignments: given.assignments.toReversed(),
       };
       expect(JSON.stringify([...compileSnapshots(turned).contents])).toBe(
         JSON.stringify([...compileSnapshots(given).contents]),

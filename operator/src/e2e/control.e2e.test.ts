@@ -1,0 +1,214 @@
+/**
+ * Members in session: documents out, heartbeats in, and what people see of it. Two nodes on loopback, each with a real engine, and the
+ * operator with its own; between them real QUIC with mutual TLS.
+ */
+import type { Cluster, FabricNode, RoleAssignment } from "@saf/crds";
+import { X509Certificate } from "node:crypto";
+import { createJoiner, makeToken } from "./joiner.ts";
+import { buildStage, clusterOf, eventually, type Engine, type RunningOperator, type Stage } from "./stage.ts";
+import { csrOf, enrolNode, type TestNode } from "./test-node.ts";
+
+let stage: Stage;
+let operator: RunningOperator;
+let engine: Engine;
+let a: TestNode;
+let b: TestNode;
+
+interface Conditioned {
+  readonly status?:
+    | {
+        readonly conditions?:
+          | readonly {
+              readonly type: string;
+              readonly status: string;
+              readonly reason: string;
+              readonly message: string;
+            }[]
+          | undefined;
+      }
+    | undefined;
+}
+
+const condition = (object: Conditioned | undefined, type: string) =>
+  object?.status?.conditions?.find((candidate) => candidate.type === type);
+
+const nodeIs = (name: string, reason: string, timeoutMs?: number): Promise<FabricNode> =>
+  eventually(
+    `${name} is ${reason}`,
+    async () => {
+      const node = await stage.get<FabricNode>("fn", name);
+      return condition(node, "Ready")?.reason === reason && node;
+    },
+    timeoutMs,
+  );
+
+const startEngine = () =>
+  stage.startEngine("operator", { port: stage.ports.control, keyFile: `${stage.dir}/control/control.key` });
+
+beforeAll(async () => {
+  stage = await buildStage();
+  engine = await startEngine();
+  operator = await stage.startOperator({ holder: "first", ledger: "one" });
+  await stage.apply(clusterOf(stage));
+  const cluster = await eventually("the Cluster is ruled", async () => {
+    const read = await stage.get<Cluster>("cluster", "stage");
+    return condition(read, "Ready")?.status === "True" && read;
+  });
+  const { token, object } = makeToken("all", cluster.status?.authority?.caPin ?? "");
+  await stage.apply(object);
+  await eventually(
+    "the token is active",
+    async () => condition(await stage.get("jt", "all"), "Ready")?.reason === "Active",
+  );
+  a = await enrolNode(stage, token, "node-a");
+  b = await enrolNode(stage, token, "node-b");
+}, 90_000);
+
+afterAll(async () => {
+  if (process.env["SHOW_LOG"]) console.log(operator?.log());
+  await a?.stop();
+  await b?.stop();
+  await stage?.end();
+}, 60_000);
+
+it("signs for each node what it needs, and shows what it confirmed", async () => {
+  await eventually("both are in session", async () => (await a.connected()) && (await b.connected()));
+  await a.beat();
+  await b.beat();
+  const snapshot = await a.until("b is its peer and has an address", ({ body }) =>
+    body.peers.some(({ nodeName, candidates }) => nodeName === "node-b" && candidates.length > 0),
+  );
+  expect(snapshot.body).toMatchObject({ nodeId: a.nodeId, nodeName: "node-a", roles: [], mtu: 1280 });
+  expect(snapshot.body.peers[0]?.candidates).toEqual([
+    { endpoint: "192.168.7.7:7443", kind: "private" },
+    { endpoint: `198.51.100.7:${b.port}`, kind: "host" },
+  ]);
+  await b.until("the same epoch", ({ epoch }) => epoch >= snapshot.epoch);
+  await a.until("the newest", ({ epoch }) => epoch >= (b.newest()?.epoch ?? 0));
+  const node = await nodeIs("node-a", "Connected");
+  expect(node.status).toMatchObject({
+    version: "0.1.0",
+    natGroup: "127.0.0.1",
+    peers: { direct: 1, known: 1 },
+  });
+  expect(node.status?.snapshot?.epoch).toBe(a.newest()?.epoch);
+  const cluster = await eventually("both confirmed", async () => {
+    const read = await stage.get<Cluster>("cluster", "stage");
+    return read?.status?.nodes?.confirmed === 2 && read;
+  });
+  expect(cluster.status?.nodes).toEqual({ approved: 2, connected: 2, confirmed: 2 });
+}, 60_000);
+
+it("answers heartbeats", async () => {
+  await a.beat({ sequence: 4711 });
+  await eventually("the answer", () =>
+    a.answers.some((answer) => answer.kind === "heartbeat-ack" && answer.body.sequence === 4711),
+  );
+});
+
+it("brings a role to its node within a second, and takes it back as fast", async () => {
+  const begun = Date.now();
+  await stage.apply({
+    apiVersion: "fabric.saf.dev/v1alpha1",
+    kind: "RoleAssignment",
+    metadata: { name: "a-relays" },
+    spec: { role: "relay", nodeName: "node-a" },
+  });
+  const applied = Date.now();
+  await a.until("the role", ({ body }) => body.roles.includes("relay"), 5_000);
+  // kubectl's own start is not the operator's time.
+  expect(Date.now() - applied).toBeLessThan(1_000);
+  expect(applied - begun).toBeLessThan(10_000);
+  const assignment = await eventually("it is propagated", async () => {
+    const read = await stage.get<RoleAssignment>("ra", "a-relays");
+    return condition(read, "Propagated")?.status === "True" && read;
+  });
+  expect(assignment.status).toMatchObject({ nodes: 1, epoch: a.newest()?.epoch });
+  await stage.kubectl("delete", "ra", "a-relays");
+  await a.until("the role is gone", ({ body }) => !body.roles.includes("relay"), 1_000);
+}, 30_000);
+
+it("renews certificates for the same key only", async () => {
+  await a.send({ kind: "renew", body: { csr: await csrOf(a.joiner) } });
+  const renewed = await eventually("the certificate", () => a.answers.find(({ kind }) => kind === "renewed"));
+  const leaf = new X509Certificate(
+    renewed.kind === "renewed" ? (renewed.body.certificateChain[0] ?? "") : "",
+  );
+  expect(leaf.subjectAltName).toBe(`URI:spiffe://stage.example/node/${a.nodeId}`);
+  expect(leaf.serialNumber).not.toBe(new X509Certificate(a.chain[0] ?? "").serialNumber);
+  await b.send({ kind: "renew", body: { csr: await csrOf(createJoiner(0, "node-b")) } });
+  const refused = await eventually("the refusal", () => b.answers.find(({ kind }) => kind === "refused"));
+  expect(refused.body).toMatchObject({ code: "CSR_KEY_MISMATCH" });
+}, 30_000);
+
+it("refuses what is no message", async () => {
+  const refusals = () => a.answers.filter(({ kind }) => kind === "refused").length;
+  const before = refusals();
+  await a.send({ kind: "renew", body: { csr: 7 } } as never);
+  await eventually("the refusal", () => refusals() > before);
+});
+
+it("comes back after its own engine was killed", async () => {
+  engine.process.kill("SIGKILL");
+  await eventually("the engine is gone", () => engine.process.signalCode !== null);
+  engine = await startEngine();
+  await eventually("node-a is in session again", () => a.connected(), 15_000);
+  await eventually("node-b is in session again", () => b.connected(), 15_000);
+  await a.beat();
+  await b.beat();
+  await nodeIs("node-a", "Connected");
+}, 60_000);
+
+it("comes back after being killed itself, with everything as it was", async () => {
+  const { term = 0 } = (await stage.get<Cluster>("cluster", "stage"))?.status?.authority ?? {};
+  const before = a.newest();
+  await operator.kill();
+  operator = await stage.startOperator({ holder: "second", ledger: "one" });
+  const same = JSON.stringify(before?.body.peers);
+  await a.until(
+    "a snapshot of the new term with the same peers",
+    ({ term: signed, body }) => signed === term + 1 && JSON.stringify(body.peers) === same,
+    30_000,
+  );
+  await b.until("a snapshot of the new term", ({ term: signed }) => signed === term + 1);
+  await nodeIs("node-a", "Connected");
+  const requests = await stage.kubectl("get", "jr", "-o", "name");
+  expect(requests.trim().split("\n")).toHaveLength(2);
+}, 90_000);
+
+it("suspends a node and takes it back", async () => {
+  await stage.kubectl("patch", "fn", "node-b", "--type=merge", "-p", '{"spec":{"suspended":true}}');
+  await a.until("b is no peer", ({ body }) => body.peers.length === 0, 5_000);
+  await b.until("it has no peer", ({ body }) => body.peers.length === 0, 5_000);
+  await nodeIs("node-b", "Suspended");
+  await stage.kubectl("patch", "fn", "node-b", "--type=merge", "-p", '{"spec":{"suspended":false}}');
+  await a.until("b is a peer again", ({ body }) => body.peers.length === 1, 5_000);
+}, 30_000);
+
+it("revokes a node everywhere within two seconds, and says why", async () => {
+  await stage.kubectl(
+    "patch",
+    "fn",
+    "node-b",
+    "--type=merge",
+    "-p",
+    '{"spec":{"revoked":{"reason":"lost on a train"}}}',
+  );
+  const revokedMs = Date.now();
+  const snapshot = await a.until("b is revoked", ({ body }) => body.revoked.length === 1, 2_000);
+  expect(snapshot.body.revoked).toEqual([
+    { nodeId: b.nodeId, fingerprint: b.joiner.fingerprint, reason: "lost on a train" },
+  ]);
+  expect(snapshot.body.peers).toEqual([]);
+  await eventually("b's session is closed", async () => !(await b.connected()), 2_000);
+  expect(Date.now() - revokedMs).toBeLessThan(2_500);
+  expect(b.closings.at(-1)).toBe("REVOKED");
+  const node = await nodeIs("node-b", "Revoked");
+  expect(condition(node, "Ready")?.message).toBe("lost on a train");
+  expect(condition(node, "IdentityValid")?.status).toBe("False");
+}, 30_000);
+
+it("drops its sessions when it ends, so that nodes look elsewhere", async () => {
+  expect(await operator.stop()).toBe(0);
+  await eventually("node-a is out of session", async () => !(await a.connected()), 5_000);
+}, 30_000);
