@@ -2,7 +2,8 @@
  * fabric-agent: `node agent/src/main.ts --config <file.json>`. Composition only.
  *
  * Runs as an ordinary user without capabilities. SIGTERM and SIGINT end the agent alone: the engine keeps what it was told
- * until that expires, so that an upgrade drops no packet. Exit codes: 0 asked to stop, 1 failed, 2 bad configuration.
+ * until that expires, so that an upgrade drops no packet. The tunnel goes with the engine: when it is stopped, when the snapshot
+ * runs out, when the node is revoked. Exit codes: 0 asked to stop, 1 failed, 2 bad configuration.
  */
 import { parseArgs } from "node:util";
 import { connectEngine } from "@saf/engine";
