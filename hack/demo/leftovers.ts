@@ -3,26 +3,26 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { runCommand, listNamespaces } from "../lab/namespaces.ts";
 
 export interface Footprint {
+  /** Of the machine's own network namespace. */
   readonly interfaces: string;
-  readonly namespaces: readonly string[];
 }
 
 export async function footprint(): Promise<Footprint> {
   const { stdout } = await runCommand(["ip", "-o", "link", "show"]);
-  const interfaces = [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name).join(" ");
-  return { interfaces, namespaces: await listNamespaces() };
+  return { interfaces: [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name).join(" ") };
 }
 
 /** What is there now that was not before, and what still speaks of the directories that should be gone. */
-export async function leftovers(before: Footprint, directories: readonly string[]): Promise<string[]> {
-  const after = await footprint();
+export async function leftovers(
+  before: Footprint,
+  namespacePrefix: string,
+  directories: readonly string[],
+): Promise<string[]> {
+  const { interfaces } = await footprint();
+  const namespaces = (await listNamespaces()).filter((name) => name.startsWith(namespacePrefix));
   return [
-    ...(after.interfaces === before.interfaces
-      ? []
-      : [`interfaces: ${after.interfaces}, before: ${before.interfaces}`]),
-    ...after.namespaces
-      .filter((name) => !before.namespaces.includes(name))
-      .map((name) => `namespace ${name}`),
+    ...(interfaces === before.interfaces ? [] : [`interfaces: ${interfaces}, before: ${before.interfaces}`]),
+    ...namespaces.map((name) => `namespace ${name}`),
     ...directories.filter((path) => existsSync(path)).map((path) => `directory ${path}`),
     ...processesNaming(directories).map((text) => `process ${text}`),
   ];

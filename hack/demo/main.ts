@@ -19,8 +19,9 @@ const { values: options } = parseArgs({ options: { once: { type: "boolean", defa
 const teller: Teller = { now: () => performance.now(), write: (text) => void process.stdout.write(text) };
 const story: readonly Step<Stage>[] = [...arrival, ...traffic, ...failure];
 
-const interrupted = once(process, "SIGINT");
-process.on("SIGTERM", () => process.kill(process.pid, "SIGINT"));
+// Asked once, it takes everything down in order; asked twice, it goes at once and the lab's reaper does it.
+const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+void interrupted.then(() => process.once("SIGINT", () => process.exit(130)));
 
 const startedAt = performance.now();
 const before = await footprint();
@@ -50,7 +51,7 @@ function teardown(earlier: Awaited<ReturnType<typeof footprint>>, paths: readonl
     title: "Everything is torn down: no namespace, interface, process or file is left",
     run: async (standing) => {
       await standing[Symbol.asyncDispose]();
-      const left = await leftovers(earlier, paths);
+      const left = await leftovers(earlier, standing.lab.namespaceOf(""), paths);
       require(left.length === 0, left.join("\n"));
       return "";
     },
