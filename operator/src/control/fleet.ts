@@ -93,6 +93,7 @@ export function createFleet(): Fleet {
 
 function changed(before: NodeFacts, after: NodeFacts): readonly Aspect[] {
   const moved = JSON.stringify(before.candidates) !== JSON.stringify(after.candidates);
-  const applied = JSON.stringify(before.heartbeat?.applied) !== JSON.stringify(after.heartbeat?.applied);
+  const applied =
+    JSON.stringify(before.heartbeat?.applied ?? null) !== JSON.stringify(after.heartbeat?.applied ?? null);
   return [...(moved ? (["reachability"] as const) : []), ...(applied ? (["applied"] as const) : [])];
 }

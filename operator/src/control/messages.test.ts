@@ -1,0 +1,112 @@
+import { pino } from "pino";
+import type { Heartbeat, OperatorEnvelope } from "@saf/protocol";
+import type { CertificateRecord } from "../ledger/ledger.ts";
+import { LedgerError } from "../ledger/errors.ts";
+import { AuthorityError } from "../authority/errors.ts";
+import { ManualClock } from "../kube/manual-clock.ts";
+import { createFleet } from "./fleet.ts";
+import { createMessageHandler } from "./messages.ts";
+
+const NODE = "11111111-2222-4333-8444-555555555555";
+const heartbeat: Heartbeat = {
+  sequence: 7,
+  facts: {
+    hostname: "a",
+    os: "linux",
+    arch: "x64",
+    kernel: "6",
+    cpus: 2,
+    memoryBytes: 1,
+    agentVersion: "0.1.0",
+  },
+  capabilities: { protocolVersions: ["saf/1"] },
+  candidates: ["192.168.1.5:7443"],
+  applied: null,
+  peers: { known: 0, direct: 0 },
+  degraded: false,
+  certificateNotAfter: 1_900_000_000,
+};
+
+function bench(
+  issue: () => Promise<Partial<CertificateRecord>> = async () => ({ chainPem: ["leaf", "ca"] }),
+) {
+  const clock = new ManualClock();
+  const fleet = createFleet();
+  const replies: OperatorEnvelope[] = [];
+  const renewed: string[] = [];
+  const issued: string[] = [];
+  const handle = createMessageHandler({
+    authority: {
+      issueNodeCertificate: async ({ nodeId, csrPem }) => {
+        issued.push(`${nodeId} ${csrPem}`);
+        return (await issue()) as CertificateRecord;
+      },
+    },
+    fleet,
+    clock,
+    log: pino({ level: "silent" }),
+    reply: async (_nodeId, envelope) => replies.push(envelope),
+    onRenewed: (nodeId) => renewed.push(nodeId),
+  });
+  const say = (kind: string, body: unknown) => handle(NODE, kind, Buffer.from(JSON.stringify(body)));
+  return { clock, fleet, replies, renewed, issued, handle, say };
+}
+
+it("keeps a heartbeat and answers it", async () => {
+  const { say, fleet, replies, clock } = bench();
+  await say("heartbeat", heartbeat);
+  expect(fleet.facts(NODE)).toMatchObject({
+    heartbeat,
+    heartbeatAtMs: clock.nowMs(),
+    candidates: heartbeat.candidates,
+  });
+  expect(replies).toEqual([{ kind: "heartbeat-ack", body: { sequence: 7, time: clock.nowMs() / 1000 } }]);
+});
+
+it("renews for the node of the session, whoever the message might name", async () => {
+  const { say, issued, replies, renewed } = bench();
+  await say("renew", { csr: "CSR", nodeId: "somebody else" });
+  expect(issued).toEqual([`${NODE} CSR`]);
+  expect(replies).toEqual([{ kind: "renewed", body: { certificateChain: ["leaf", "ca"] } }]);
+  expect(renewed).toEqual([NODE]);
+});
+
+it("tells a node what is wrong with its request, and of our own trouble only that there is one", async () => {
+  const told = bench(async () => {
+    throw new AuthorityError("CSR_KEY_MISMATCH", "another key");
+  });
+  await told.say("renew", { csr: "CSR" });
+  expect(told.replies).toEqual([
+    { kind: "refused", body: { code: "CSR_KEY_MISMATCH", message: "another key" } },
+  ]);
+  const ours = bench(async () => {
+    throw new LedgerError("LEDGER_UNAVAILABLE", "password authentication failed for user saf");
+  });
+  await ours.say("renew", { csr: "CSR" });
+  expect(ours.replies[0]).toMatchObject({ kind: "refused", body: { code: "UNAVAILABLE" } });
+  expect(JSON.stringify(ours.replies)).not.toContain("password");
+});
+
+it("issues one certificate at a time, and again after a failure", async () => {
+  const { say, issued, replies, clock } = bench();
+  await say("renew", { csr: "1" });
+  await say("renew", { csr: "2" });
+  expect(issued).toHaveLength(1);
+  expect(replies.at(-1)).toMatchObject({ body: { code: "RATE_LIMITED" } });
+  await clock.advance(5_000);
+  await say("renew", { csr: "3" });
+  expect(issued).toHaveLength(2);
+});
+
+it.each([
+  ["an unknown kind", "route-update", "{}", "ENVELOPE_UNKNOWN"],
+  ["a kind of the other direction", "document", '{"jws":"x"}', "ENVELOPE_UNKNOWN"],
+  ["no JSON", "heartbeat", "{", "ENVELOPE_MALFORMED"],
+  ["another shape", "heartbeat", '{"sequence":-1}', "ENVELOPE_MALFORMED"],
+  ["more than a heartbeat can be", "heartbeat", "x".repeat(16 * 1024 + 1), "ENVELOPE_TOO_LARGE"],
+])("refuses %s", async (_what, kind, text, code) => {
+  const { handle, replies, fleet } = bench();
+  await handle(NODE, kind, Buffer.from(text));
+  expect(replies).toEqual([{ kind: "refused", body: { code, message: expect.any(String) } }]);
+  expect(fleet.facts(NODE).heartbeat).toBeNull();
+});
