@@ -81,8 +81,8 @@ impl Engine {
         }
     }
 
+    /// The connection stays in the endpoint until step 6, so that its last event is seen here.
     fn take_in_of(&mut self, key: ConnectionKey) {
-        self.endpoint.settle(key);
         while let Some(event) = self
             .endpoint
             .connection(key)

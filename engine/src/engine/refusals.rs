@@ -1,7 +1,9 @@
-//! Refused handshakes, told once a second for each kind: whoever knocks often must not flood the log or the socket.
+//! Refused handshakes: the first is told at once, what follows within a second together. Whoever knocks often must not flood the
+//! log or the socket.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use crate::frames::CloseCode;
 use crate::quic::Refusal;
@@ -9,10 +11,13 @@ use crate::socket::messages::Event;
 
 /// Different refusals told in one second; more are only counted.
 const MAX_KINDS: usize = 64;
+/// A little less than the interval of housekeeping, which asks again.
+const QUIET: Duration = Duration::from_millis(900);
 
 #[derive(Default)]
 pub struct Refusals {
     kinds: HashMap<(IpAddr, CloseCode, Option<String>), Told>,
+    last_told: Option<Instant>,
     pub total: u64,
 }
 
@@ -35,8 +40,16 @@ impl Refusals {
         told.count += 1;
     }
 
-    /// The events of what came since the last call.
-    pub fn take(&mut self) -> Vec<Event> {
+    /// The events of what came since the last call, if that is long enough ago.
+    pub fn take_due(&mut self, now: Instant) -> Vec<Event> {
+        if self.kinds.is_empty()
+            || self
+                .last_told
+                .is_some_and(|at| now.duration_since(at) < QUIET)
+        {
+            return Vec::new();
+        }
+        self.last_told = Some(now);
         let event = |((_, code, spiffe_id), told): ((IpAddr, CloseCode, Option<String>), Told)| {
             Event::Refused {
                 remote: told.remote,
@@ -54,24 +67,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_the_same_and_bounds_the_different() {
+    fn tells_the_first_at_once_and_counts_the_same_and_bounds_the_different() {
+        let start = Instant::now();
         let mut refusals = Refusals::default();
         let refusal = Refusal {
             code: CloseCode::Revoked,
             spiffe_id: None,
         };
+        refusals.note(([192, 0, 2, 1], 1).into(), &refusal);
+        assert_eq!(refusals.take_due(start).len(), 1);
         for port in 1..=5 {
             refusals.note(([192, 0, 2, 1], port).into(), &refusal);
         }
-        let events = refusals.take();
+        assert!(refusals.take_due(start + QUIET / 2).is_empty());
+        let events = refusals.take_due(start + QUIET);
         assert!(
             matches!(&events[..], [Event::Refused { count: 5, code, .. }] if code == "REVOKED")
         );
         for host in 0..200 {
             refusals.note(([192, 0, 2, host], 1).into(), &refusal);
         }
-        assert_eq!(refusals.take().len(), MAX_KINDS);
-        assert!(refusals.take().is_empty());
-        assert_eq!(refusals.total, 205);
+        assert_eq!(refusals.take_due(start + QUIET * 2).len(), MAX_KINDS);
+        assert!(refusals.take_due(start + QUIET * 3).is_empty());
+        assert_eq!(refusals.total, 206);
     }
 }

@@ -212,6 +212,7 @@ impl Engine {
                 .map(|connection| connection.remote())
         {
             self.refusals.note(remote, refusal);
+            self.tell_refusals();
         }
         self.unlink(key, closed.code, &closed.message, closed.was_reset);
     }

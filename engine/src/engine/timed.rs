@@ -138,10 +138,14 @@ impl Engine {
             self.expire_all();
         }
         self.expire_peers();
-        for event in self.refusals.take() {
+        self.tell_refusals();
+        self.set_housekeeping_timer();
+    }
+
+    pub(super) fn tell_refusals(&mut self) {
+        for event in self.refusals.take_due(self.now.instant) {
             self.publish(event);
         }
-        self.set_housekeeping_timer();
     }
 
     /// Nobody renewed the intent: the engine stops by itself.

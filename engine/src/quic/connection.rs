@@ -349,15 +349,19 @@ fn closed(error: &ConnectionError) -> Closed {
         ConnectionError::TransportError(error) => {
             if let Some(error) = error.crypto.as_deref() {
                 closed.refusal = Refusal::in_error(error).cloned();
-                closed.code = closed
-                    .refusal
-                    .as_ref()
-                    .map_or(CloseCode::BadChain, |refusal| refusal.code);
+                closed.code = CloseCode::BadChain;
+            }
+            if let Some(refusal) = &closed.refusal {
+                closed.code = refusal.code;
+                closed.message = "this engine refused the handshake".to_owned();
             }
         }
         ConnectionError::ConnectionClosed(close) => {
             let reason = String::from_utf8_lossy(&close.reason);
-            closed.code = Refusal::code_in_reason(&reason).unwrap_or(CloseCode::ProtocolError);
+            if let Some(code) = Refusal::code_in_reason(&reason) {
+                closed.code = code;
+                closed.message = "the peer refused the handshake".to_owned();
+            }
         }
         ConnectionError::ApplicationClosed(close) => {
             closed.code = CloseCode::from_number(close.error_code.into_inner())

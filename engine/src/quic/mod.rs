@@ -10,6 +10,8 @@ mod reset_key;
 mod transport;
 mod trust;
 mod verifier;
+#[cfg(test)]
+mod verifier_tests;
 
 pub use connection::{
     Closed, Connection, ConnectionEvent, DatagramRefused, Established, PathFacts, StreamBytes,
