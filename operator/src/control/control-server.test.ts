@@ -56,20 +56,17 @@ let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), "saf-control-"))));
 afterEach(() => rmSync(dir, { recursive: true }));
 
-function bench(
-  engines: ReturnType<typeof engineWith>[],
-  issue: Authority["issueControlCertificate"] | undefined = undefined,
-) {
+function bench(engines: ReturnType<typeof engineWith>[], issue?: Authority["issueControlCertificate"]) {
   const clock = new ManualClock();
   const fleet = createFleet();
   const ledger = { identities: [identity("a"), identity("b", "Revoked")] };
   const identities = createIdentityDirectory({ identities: async () => ledger.identities });
   const fenced: unknown[] = [];
-  let connects = 0;
+  const asked = Promise.withResolvers<void>();
   const certificates: number[] = [];
   const server = createControlServer({
     connect: async () => {
-      connects += 1;
+      asked.resolve();
       const next = engines.shift();
       if (!next) throw new Error("there is no engine");
       return next.port;
@@ -101,11 +98,11 @@ function bench(
     await identities.refresh();
     const running = server.run(end.signal);
     // The key file is written before the engine is asked for.
-    while (connects === 0) await settle();
+    await asked.promise;
     await settle();
     return async () => (end.abort(), await running);
   };
-  return { clock, fleet, ledger, identities, server, fenced, certificates, start, connects: () => connects };
+  return { clock, fleet, ledger, identities, server, fenced, certificates, start };
 }
 
 it("lets in the members, refuses the revoked, and gives the engine its key", async () => {
