@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fabric_engine::frames::{Frame, Hello, MAX_FRAME_BYTES, SessionReady, VERSION};
 use fabric_engine::session::{Event as SessionEvent, Phase, Session};
 use fabric_engine::socket::messages::{Authority, Event, SessionState};
+use noq_proto::Dir;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -264,6 +265,65 @@ fn each_attack_ends_the_attackers_session_with_its_code() {
         assert_eq!(closed, code, "{attack}");
     }
     scene.is_unharmed(since_ms);
+}
+
+#[test]
+fn a_control_stream_that_ends_ends_the_session() {
+    let mut scene = Scene::new();
+    for reset in [false, true] {
+        let mut peer = scene.attack_when_ready();
+        let control = peer.control();
+        let mut stream = peer.connection.send_stream(control);
+        if reset {
+            stream.reset(7u32.into()).expect("it is open");
+        } else {
+            stream.finish().expect("it is open");
+        }
+        assert_eq!(peer.ends_with(), "PROTOCOL_ERROR");
+    }
+}
+
+#[test]
+fn a_lane_of_an_unknown_kind_or_with_an_oversized_record_ends_the_session() {
+    let mut scene = Scene::new();
+    for (bytes, code) in [
+        (&[0x02][..], "PROTOCOL_ERROR"),
+        (&[0x01, 0xff, 0xff], "FRAME_TOO_LARGE"),
+    ] {
+        let mut peer = scene.attack_when_ready();
+        let lane = peer.open(Dir::Uni);
+        peer.say_on(lane, bytes);
+        assert_eq!(peer.ends_with(), code);
+    }
+}
+
+#[test]
+fn lanes_that_end_leave_nothing_behind() {
+    let mut scene = Scene::new();
+    let mut peer = scene.attack_when_ready();
+    let unfinished_record = [&[0x01, 0x20, 0x00][..], &[0x45; 0x1000]].concat();
+    let mut open_and_end = |count: usize| {
+        for _ in 0..count {
+            let lane = peer.open(Dir::Uni);
+            peer.say_on(lane, &unfinished_record);
+            peer.connection
+                .send_stream(lane)
+                .finish()
+                .expect("it is open");
+        }
+    };
+    open_and_end(1_000);
+    let before_kib = scene.engine.resident_kib();
+    open_and_end(5_000);
+    let grown_kib = scene.engine.resident_kib().saturating_sub(before_kib);
+    assert!(
+        grown_kib < 8 * 1024,
+        "20 MB in ended lanes left {grown_kib} KiB behind"
+    );
+    peer.say(&message(b"the session goes on"));
+    scene
+        .engine
+        .event(|event| matches!(event, Event::Message { .. }).then_some(()));
 }
 
 #[test]

@@ -98,9 +98,15 @@ impl Engine {
             .connection(key)
             .and_then(|connection| connection.read())
         {
-            match from {
-                StreamBytes::Control => self.on_control_bytes(key, &bytes),
-                StreamBytes::Lane(number) => self.on_lane_bytes(key, number, &bytes),
+            match (from, bytes) {
+                (StreamBytes::Control, Some(bytes)) => self.on_control_bytes(key, &bytes),
+                (StreamBytes::Control, None) => {
+                    self.fail_link(key, CloseCode::ProtocolError, "the control stream ended");
+                }
+                (StreamBytes::Lane(number), Some(bytes)) => {
+                    self.on_lane_bytes(key, number, &bytes);
+                }
+                (StreamBytes::Lane(number), None) => self.on_lane_end(key, number),
             }
         }
         self.take_datagrams(key);
@@ -140,6 +146,13 @@ impl Engine {
         }
         if let Some(link) = self.link_mut(key) {
             link.readers.insert(number, reader);
+        }
+    }
+
+    /// The other side may open another instead, so nothing may be left of this one.
+    fn on_lane_end(&mut self, key: ConnectionKey, number: u64) {
+        if let Some(link) = self.link_mut(key) {
+            link.readers.remove(&number);
         }
     }
 
@@ -221,6 +234,8 @@ impl Engine {
             return;
         };
         if let Err(error) = session.on_bytes(bytes, now) {
+            // What came before the fault still counts.
+            self.on_session_events(key);
             self.fail_link(key, error.code, &error.message);
         }
     }

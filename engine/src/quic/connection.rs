@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use noq_proto::rustls::pki_types::CertificateDer;
 use noq_proto::{
-    ConnectionError, ConnectionEvent as LibraryEvent, Dir, EndpointEvent, Event, SendDatagramError,
-    StreamEvent, StreamId, VarInt,
+    ConnectionError, ConnectionEvent as LibraryEvent, Dir, EndpointEvent, Event, ReadError,
+    SendDatagramError, StreamEvent, StreamId, VarInt,
 };
 use webpki::EndEntityCert;
 
@@ -210,11 +210,22 @@ impl Connection {
     fn accept_streams(&mut self, dir: Dir) {
         while let Some(id) = self.inner.streams().accept(dir) {
             match dir {
-                Dir::Bi => self.control = Some(id),
-                Dir::Uni => {}
+                Dir::Bi if self.dialled || self.control.is_some() => self.refuse_stream(id),
+                Dir::Bi => {
+                    self.control = Some(id);
+                    self.note_readable(id);
+                }
+                Dir::Uni => self.note_readable(id),
             }
-            self.note_readable(id);
         }
+    }
+
+    /// There is one control stream, opened by the dialler. Another is none of ours, and is told so.
+    fn refuse_stream(&mut self, id: StreamId) {
+        let code = VarInt::from_u32(CloseCode::ProtocolError.number());
+        // Both fail only for a stream that is over already.
+        let _ = self.inner.recv_stream(id).stop(code);
+        let _ = self.inner.send_stream(id).reset(code);
     }
 
     fn note_readable(&mut self, id: StreamId) {
@@ -225,29 +236,36 @@ impl Connection {
 
     // ---- control stream and lanes
 
-    /// The next bytes of a stream, in order. `Some(None)` is the control stream.
-    pub fn read(&mut self) -> Option<(StreamBytes, Bytes)> {
+    /// The next bytes of a stream, in order; no bytes when the other side ended or reset it.
+    pub fn read(&mut self) -> Option<(StreamBytes, Option<Bytes>)> {
         while let Some(id) = self.readable.front().copied() {
-            if let Some(bytes) = self.read_chunk(id) {
-                let from = if Some(id) == self.control {
-                    StreamBytes::Control
-                } else {
-                    StreamBytes::Lane(id.index())
-                };
-                return Some((from, bytes));
+            let read = self.read_chunk(id);
+            if !matches!(read, Ok(Some(_))) {
+                self.readable.pop_front();
             }
-            self.readable.pop_front();
+            let from = if Some(id) == self.control {
+                StreamBytes::Control
+            } else {
+                StreamBytes::Lane(id.index())
+            };
+            match read {
+                Ok(bytes) => return Some((from, bytes)),
+                Err(ReadError::Reset(_)) => return Some((from, None)),
+                Err(ReadError::Blocked) => {}
+            }
         }
         None
     }
 
-    fn read_chunk(&mut self, id: StreamId) -> Option<Bytes> {
+    fn read_chunk(&mut self, id: StreamId) -> Result<Option<Bytes>, ReadError> {
         let mut stream = self.inner.recv_stream(id);
-        let mut chunks = stream.read(true).ok()?;
-        let chunk = chunks.next(usize::MAX).ok().flatten();
+        let Ok(mut chunks) = stream.read(true) else {
+            return Err(ReadError::Blocked);
+        };
+        let chunk = chunks.next(usize::MAX);
         // Whether flow control has something to send: the caller polls for transmits anyway.
         let _ = chunks.finalize();
-        chunk.map(|chunk| chunk.bytes)
+        Ok(chunk?.map(|chunk| chunk.bytes))
     }
 
     /// Writes to the control stream and returns what it did not take.

@@ -1,113 +1,129 @@
-//! A peer with a valid certificate that says on its control stream exactly what the test wants.
+//! A peer with a valid certificate that does on its connection exactly what the test wants. It stands on the QUIC library alone,
+//! with nothing of the engine between.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use fabric_engine::quic::{
-    Closed, Connection, ConnectionEvent, ConnectionKey, Endpoint, Identity, IdentityParts,
-    Received, ResetKey, StreamBytes, Trust, TrustTable, TrustedPeer,
-};
+use fabric_engine::frames::CloseCode;
 use fabric_engine::session::{EXPORTER_BYTES, EXPORTER_LABEL, Role, Session, Setup};
 use fabric_engine::socket::messages::Authority;
+use noq_proto::crypto::rustls::QuicClientConfig;
+use noq_proto::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use noq_proto::rustls::crypto::ring;
+use noq_proto::rustls::pki_types::pem::PemObject;
+use noq_proto::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use noq_proto::rustls::{
+    ClientConfig as TlsConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+};
+use noq_proto::{
+    ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint,
+    EndpointConfig, Event, FourTuple, StreamId, WriteError,
+};
 
-use super::authority::{Node, TRUST_DOMAIN, in_an_hour_ms, now_ms};
+use super::authority::Node;
 
+/// What has not happened by then does not happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
 pub struct Peer {
     socket: UdpSocket,
     endpoint: Endpoint,
-    key: ConnectionKey,
+    handle: ConnectionHandle,
+    pub connection: Connection,
     node: String,
     engine: String,
+    control: Option<StreamId>,
+    established: bool,
     /// Control bytes that came and were not taken yet.
     pub received: Vec<u8>,
-    pub closed: Option<Closed>,
-    established: bool,
+    /// Streams that the engine told us to stop, with its codes.
+    pub stopped: BTreeMap<StreamId, &'static str>,
+    pub closed: Option<ConnectionError>,
 }
 
 impl Peer {
     /// Dials the engine and completes the TLS handshake.
     pub fn connect(node: &Node, engine: &Node, address: SocketAddr) -> Self {
-        let trust = Trust::default();
-        let trusted = TrustedPeer {
-            fingerprint: engine.fingerprint,
-            expires_at_ms: in_an_hour_ms(),
-        };
-        trust.replace(TrustTable {
-            trust_domain: TRUST_DOMAIN.into(),
-            peers: [(engine.spiffe_id.clone(), trusted)].into(),
-            revoked: Default::default(),
-        });
-        let parts = IdentityParts {
-            spiffe_id: &node.spiffe_id,
-            trust_domain: TRUST_DOMAIN,
-            chain_pem: &node.identity.certificate_chain_pem,
-            ca_pem: &node.identity.ca_certificates_pem,
-            key_pem: node.key_pem.as_bytes(),
-        };
-        let identity = Identity::new(&parts, trust, now_ms()).expect("a valid identity");
-        let mut endpoint = Endpoint::new(reset_key());
-        endpoint.set_identity(Some(identity.into()));
-        let key = endpoint
-            .dial(Instant::now(), address, &engine.spiffe_id)
+        let crypto = QuicClientConfig::try_from(tls_config(node)).expect("TLS 1.3");
+        let config = ClientConfig::new(Arc::new(crypto));
+        let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, true);
+        let (handle, connection) = endpoint
+            .connect(Instant::now(), config, address, "fabric")
             .expect("dialled");
         let mut peer = Self {
             socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket"),
             endpoint,
-            key,
+            handle,
+            connection,
             node: node.spiffe_id.clone(),
             engine: engine.spiffe_id.clone(),
-            received: Vec::new(),
-            closed: None,
+            control: None,
             established: false,
+            received: Vec::new(),
+            stopped: BTreeMap::new(),
+            closed: None,
         };
         peer.until(|peer| peer.established);
         assert_eq!(peer.closed, None, "the handshake is done");
+        peer.control = Some(peer.open(Dir::Bi));
         peer
     }
 
     /// An honest session machine for this connection.
-    pub fn session(&mut self, authority: Authority) -> Session {
+    pub fn session(&self, authority: Authority) -> Session {
+        let mut exporter = [0; EXPORTER_BYTES];
+        self.connection
+            .crypto_session()
+            .export_keying_material(&mut exporter, EXPORTER_LABEL, b"")
+            .expect("keying material");
         let setup = Setup {
             role: Role::Dialler,
             node: self.node.clone(),
             peer: self.engine.clone(),
-            exporter: self.exporter(),
+            exporter,
             authority,
         };
         Session::new(setup, Instant::now())
     }
 
-    pub fn exporter(&mut self) -> [u8; EXPORTER_BYTES] {
-        let mut exporter = [0; EXPORTER_BYTES];
-        assert!(
-            self.connection()
-                .export_keying_material(EXPORTER_LABEL, &mut exporter)
-        );
-        exporter
+    /// A new stream, as soon as the engine allows one more.
+    pub fn open(&mut self, dir: Dir) -> StreamId {
+        let mut opened = None;
+        self.until(|peer| {
+            opened = peer.connection.streams().open(dir);
+            opened.is_some()
+        });
+        opened.expect("the connection lives")
     }
 
-    /// Says these bytes, as far as the engine still listens.
+    pub fn control(&self) -> StreamId {
+        self.control.expect("connected")
+    }
+
+    /// Says these bytes on the control stream, as far as the engine still listens.
     pub fn say(&mut self, bytes: &[u8]) {
-        let give_up = Instant::now() + PATIENCE;
-        let mut rest = Some(Bytes::copy_from_slice(bytes));
-        while let Some(bytes) = rest.take()
-            && self.closed.is_none()
-        {
-            rest = self.connection().write_control(bytes);
-            if rest.is_some() {
-                assert!(Instant::now() < give_up, "the engine does not read");
-                self.step();
+        self.say_on(self.control(), bytes);
+    }
+
+    pub fn say_on(&mut self, stream: StreamId, bytes: &[u8]) {
+        let mut rest = bytes;
+        self.until(|peer| {
+            match peer.connection.send_stream(stream).write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(WriteError::Blocked) => {}
+                Err(_) => rest = &[],
             }
-        }
-        self.transmit();
+            peer.transmit();
+            rest.is_empty()
+        });
     }
 
     /// Lets `session` speak and hear until `done`, or until the engine ends the connection.
@@ -129,12 +145,15 @@ impl Peer {
 
     /// Waits until the engine ends the connection, and says with which code.
     pub fn ends_with(&mut self) -> &'static str {
-        self.until(|peer| peer.closed.is_some());
-        self.closed.as_ref().map_or("", |closed| closed.code.name())
+        self.until(|_| false);
+        match &self.closed {
+            Some(ConnectionError::ApplicationClosed(close)) => name_of(close.error_code.into()),
+            other => panic!("ended by {other:?}"),
+        }
     }
 
     /// Steps until `done`, or until the engine ends the connection.
-    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+    pub fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let give_up = Instant::now() + PATIENCE;
         while self.closed.is_none() && !done(self) {
             assert!(Instant::now() < give_up, "waited for nothing");
@@ -146,44 +165,29 @@ impl Peer {
     pub fn step(&mut self) {
         self.transmit();
         self.hear();
-        self.take();
+        self.take_events();
         self.transmit();
-    }
-
-    pub fn connection(&mut self) -> &mut Connection {
-        self.endpoint
-            .connection(self.key)
-            .expect("it lives while the test does")
     }
 
     fn transmit(&mut self) {
         let mut buffer = Vec::new();
         let now = Instant::now();
-        while let Some(transmit) = self.connection().poll_transmit(now, ONE, &mut buffer) {
+        while let Some(transmit) = self.connection.poll_transmit(now, ONE, &mut buffer) {
             self.socket
-                .send_to(&buffer[..transmit.bytes], transmit.remote)
+                .send_to(&buffer[..transmit.size], transmit.destination)
                 .expect("loopback");
             buffer.clear();
         }
-    }
-
-    fn take(&mut self) {
-        while let Some(event) = self.connection().poll_event() {
-            match event {
-                ConnectionEvent::Established(_) => self.established = true,
-                ConnectionEvent::Closed(closed) => self.closed = Some(closed),
+        while let Some(event) = self.connection.poll_endpoint_events() {
+            if let Some(answer) = self.endpoint.handle_event(self.handle, event) {
+                self.connection.handle_event(answer);
             }
-        }
-        while let Some((from, bytes)) = self.connection().read() {
-            assert_eq!(from, StreamBytes::Control, "the engine opens no lane here");
-            self.received.extend_from_slice(&bytes);
         }
     }
 
     /// Takes one packet, or lets a timer act.
     fn hear(&mut self) {
-        self.endpoint.settle(self.key);
-        let due = self.endpoint.poll_timeout();
+        let due = self.connection.poll_timeout();
         let wait = due.map_or(PATIENCE, |due| {
             due.saturating_duration_since(Instant::now())
         });
@@ -192,32 +196,109 @@ impl Peer {
         self.socket.set_read_timeout(Some(wait)).expect("a timeout");
         let mut packet = [0; 2048];
         match self.socket.recv_from(&mut packet) {
-            Ok((bytes, remote)) => {
-                let packet = BytesMut::from(&packet[..bytes]);
-                let received =
-                    self.endpoint
-                        .receive(Instant::now(), remote, None, packet, &mut Vec::new());
-                assert!(
-                    !matches!(received, Received::Accepted(_)),
-                    "nobody dials us"
-                );
-            }
+            Ok((bytes, remote)) => self.receive(&packet[..bytes], remote),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => panic!("{error}"),
         }
-        while self.endpoint.next_due(Instant::now()).is_some() {}
+        let now = Instant::now();
+        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
+            self.connection.handle_timeout(now);
+        }
+    }
+
+    fn receive(&mut self, packet: &[u8], remote: SocketAddr) {
+        let path = FourTuple::new(remote, None);
+        let packet = BytesMut::from(packet);
+        let now = Instant::now();
+        match self
+            .endpoint
+            .handle(now, path, None, packet, &mut Vec::new())
+        {
+            Some(DatagramEvent::ConnectionEvent(_, event)) => self.connection.handle_event(event),
+            Some(_) => panic!("nobody dials us"),
+            None => {}
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.connection.poll() {
+            match event {
+                Event::Connected => self.established = true,
+                Event::ConnectionLost { reason } => self.closed = Some(reason),
+                Event::Stream(noq_proto::StreamEvent::Stopped { id, error_code }) => {
+                    self.stopped.insert(id, name_of(error_code.into()));
+                }
+                _ => {}
+            }
+        }
+        let Some(control) = self.control else { return };
+        let mut stream = self.connection.recv_stream(control);
+        let Ok(mut chunks) = stream.read(true) else {
+            return;
+        };
+        while let Ok(Some(chunk)) = chunks.next(usize::MAX) {
+            self.received.extend_from_slice(&chunk.bytes);
+        }
+        let _ = chunks.finalize();
     }
 }
 
-/// One for all peers of a test program; it restarts none of them.
-fn reset_key() -> &'static ResetKey {
-    static KEY: OnceLock<ResetKey> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let name = format!("fabric-engine-peer-{}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).expect("a folder");
-        let key = ResetKey::load(&dir).expect("a key");
-        fs::remove_dir_all(&dir).expect("its removal");
-        key
-    })
+fn name_of(number: u64) -> &'static str {
+    CloseCode::from_number(number).map_or("none of ours", CloseCode::name)
+}
+
+fn tls_config(node: &Node) -> TlsConfig {
+    let pem = node.identity.certificate_chain_pem.concat();
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .expect("certificates");
+    let key = PrivateKeyDer::from_pem_slice(node.key_pem.as_bytes()).expect("a key");
+    let mut config = TlsConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous))
+        .with_client_auth_cert(chain, key)
+        .expect("a key of that certificate");
+    config.alpn_protocols = vec![b"saf/1".to_vec()];
+    config
+}
+
+/// Believes anybody: it is the engine that is tested.
+#[derive(Debug)]
+struct Credulous;
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Err(TlsError::General("TLS 1.3 only".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
 }
