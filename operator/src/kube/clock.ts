@@ -3,14 +3,17 @@
 export interface Clock {
   /** Unix milliseconds. */
   nowMs(): number;
-  /** Calls `fn` once after `delayMs`; the returned function calls it off. */
+  /** Calls `fn` once after `delayMs` (24 days at most); the returned function calls it off. */
   after(delayMs: number, fn: () => void): () => void;
 }
+
+/** Node takes a longer delay for none at all. Whoever waits for longer is woken once too early, and looks at the time again. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   after(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs);
+    const timer = setTimeout(fn, Math.min(delayMs, MAX_TIMER_MS));
     return () => clearTimeout(timer);
   },
 };

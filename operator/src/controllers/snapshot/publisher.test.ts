@@ -53,6 +53,7 @@ async function bench() {
     epoch: 40,
     fenced: false,
     away: false,
+    congested: false,
   };
   const identities = createIdentityDirectory({ identities: async () => world.identities });
   await identities.refresh();
@@ -103,6 +104,7 @@ async function bench() {
   const publisher = createPublisher({
     scope,
     send: async (nodeId: string, envelope: OperatorEnvelope) => {
+      if (world.congested) return false;
       if (envelope.kind === "document") sent.push({ nodeId, jws: envelope.body.jws });
       return true;
     },
@@ -217,6 +219,31 @@ it("signs anew at half of a document's life, in the same epoch", async () => {
   await clock.advance(2_000);
   expect(sent).toHaveLength(2);
   expect(world.epoch).toBe(41);
+  await stop();
+});
+
+it("does so for a node that came after the edition, too", async () => {
+  const { clock, publisher, connect, confirm, sent, stop } = await bench();
+  publisher.changed();
+  await clock.advance(50);
+  connect("a");
+  await clock.advance(50);
+  confirm("a");
+  await clock.advance((LIFETIME_SECONDS / 2) * 1000 + 1_000);
+  expect(sent).toHaveLength(2);
+  await stop();
+});
+
+it("tries again when the engine cannot take it now", async () => {
+  const { clock, publisher, connect, sent, world, stop } = await bench();
+  world.congested = true;
+  connect("a");
+  publisher.changed();
+  await clock.advance(4_000);
+  expect(sent).toEqual([]);
+  world.congested = false;
+  await clock.advance(5_000);
+  expect(sent).toHaveLength(1);
   await stop();
 });
 

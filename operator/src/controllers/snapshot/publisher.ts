@@ -23,6 +23,8 @@ import { gather } from "./gather.ts";
 const DEBOUNCE_MS = 20;
 /** A node that has not confirmed a document by then is sent it again. */
 const RESEND_MS = 5_000;
+/** A third of the shortest half-life that a Cluster can ask for. */
+const MIN_REISSUE_SECONDS = 10;
 const EDITION = "edition";
 
 export interface PublisherInit {
@@ -55,6 +57,7 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
   const documents = new Map<string, SignedDocument>();
   const deliveries = new Map<string, Delivery>();
   let edition: Edition | undefined;
+  let signing: Promise<void> | undefined;
 
   const newEdition = async (compiled: Compiled, digests: ReadonlyMap<string, string>): Promise<Edition> => {
     const epoch = await ledger.advanceEpoch(term);
@@ -73,43 +76,48 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
       edition = { ...edition, compiled, assignments };
     }
     onEdition();
-    await signFor(fleet.connected());
-    return again(compiled.nextChangeMs);
+    await sign();
+    return compiled.nextChangeMs === null ? undefined : { afterMs: compiled.nextChangeMs - clock.nowMs() };
   };
 
-  /** Signs for those of the nodes that lack a document of this edition, or whose document is past half its life. */
-  const signFor = async (nodeIds: readonly string[]): Promise<void> => {
+  /** Signs for the connected nodes that lack a document of this edition, or whose document is past half its life. */
+  const signDue = async (): Promise<void> => {
     if (!edition) return;
     const { epoch, compiled } = edition;
-    const due = nodeIds.filter((nodeId) => isDue(documents.get(nodeId), clock.nowMs()));
+    const due = fleet.connected().filter((nodeId) => isDue(documents.get(nodeId), clock.nowMs()));
     const snapshots = due.flatMap((nodeId) => compiled.contents.get(nodeId) ?? []);
     if (snapshots.length === 0) return;
     const lifetimeSeconds = scope.cluster().spec.documents.snapshotLifetimeSeconds;
     const signed = await authority.signSnapshots({ epoch, lifetimeSeconds, snapshots });
     if (edition.epoch !== epoch) return;
     signed.forEach((document, nodeId) => documents.set(nodeId, document));
-    [...signed.keys()].forEach((nodeId) => delivery.add(nodeId));
+    [...signed.keys()].forEach(delivery.add);
   };
 
-  const again = (nextChangeMs: number | null): Again | undefined => {
-    const halves = [...documents.values()].map(halfLifeMs);
-    const moments = nextChangeMs === null ? halves : [...halves, nextChangeMs];
-    return moments.length === 0
-      ? undefined
-      : { afterMs: Math.max(DEBOUNCE_MS, Math.min(...moments) - clock.nowMs()) };
+  /** One batch at a time: many nodes fall due together. */
+  const sign = (): Promise<void> => {
+    signing ??= signDue().finally(() => (signing = undefined));
+    return signing;
+  };
+
+  const documentFor = async (nodeId: string): Promise<SignedDocument | undefined> => {
+    // The batch under way may have begun without this node; the next one has it.
+    for (let tries = 0; tries < 2 && isDue(documents.get(nodeId), clock.nowMs()); tries += 1) await sign();
+    return documents.get(nodeId);
   };
 
   const deliver = async (nodeId: string): Promise<Again | undefined> => {
     const facts = fleet.facts(nodeId);
     if (!facts.session || !edition) return undefined;
-    if (isDue(documents.get(nodeId), clock.nowMs())) await signFor([nodeId]);
-    const document = documents.get(nodeId);
-    if (!document || hasApplied(facts.heartbeat?.applied, document)) return undefined;
+    const document = await documentFor(nodeId);
+    if (!document) return { afterMs: RESEND_MS };
+    if (hasApplied(facts.heartbeat?.applied, document))
+      return { afterMs: halfLifeMs(document) - clock.nowMs() };
     const last = deliveries.get(nodeId);
     const waitMs = last?.document === document ? last.sentMs + RESEND_MS - clock.nowMs() : 0;
     if (waitMs > 0) return { afterMs: waitMs };
-    if (!(await send(nodeId, { kind: "document", body: { jws: document.jws } }))) return undefined;
-    deliveries.set(nodeId, { document, sentMs: clock.nowMs() });
+    const sent = await send(nodeId, { kind: "document", body: { jws: document.jws } });
+    if (sent) deliveries.set(nodeId, { document, sentMs: clock.nowMs() });
     return { afterMs: RESEND_MS };
   };
 
@@ -148,8 +156,9 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
   };
 }
 
+/** A document cut short by the end of its node's certificate must not be signed ever faster until then. */
 function halfLifeMs({ issuedAt, expiresAt }: SignedDocument): number {
-  return ((issuedAt + expiresAt) / 2) * 1000;
+  return (issuedAt + Math.max((expiresAt - issuedAt) / 2, MIN_REISSUE_SECONDS)) * 1000;
 }
 
 function isDue(document: SignedDocument | undefined, nowMs: number): boolean {

@@ -1,0 +1,22 @@
+import { sleep, systemClock } from "./clock.ts";
+import { ManualClock, settle } from "./manual-clock.ts";
+
+it("does not take a year for no time at all", async () => {
+  let fired = false;
+  const cancel = systemClock.after(365 * 86_400_000, () => (fired = true));
+  await settle();
+  cancel();
+  expect(fired).toBe(false);
+});
+
+it("ends a sleep when the signal aborts", async () => {
+  const clock = new ManualClock();
+  const end = new AbortController();
+  let awake = false;
+  const sleeping = sleep(clock, 1_000, end.signal).then(() => (awake = true));
+  await clock.advance(999);
+  expect(awake).toBe(false);
+  end.abort();
+  await sleeping;
+  await sleep(clock, 1_000, end.signal);
+});
