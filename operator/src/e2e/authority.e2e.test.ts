@@ -169,6 +169,17 @@ it("loses nothing while the API server is away", async () => {
   expect(request.spec.nodeName).toBe("while-away");
 }, 120_000);
 
+it("steps down when the API server hangs, and takes up again when it answers", async () => {
+  const before = (await cluster()).status?.authority?.term ?? 0;
+  const log = (): string => running.get("fourth")?.log() ?? "";
+  const losses = log().split('"ending":"lost"').length;
+  stage.controlPlane.freeze();
+  await eventually("it steps down", () => log().split('"ending":"lost"').length > losses, 15_000);
+  stage.controlPlane.thaw();
+  const inNewTerm = async (): Promise<boolean> => ((await cluster()).status?.authority?.term ?? 0) > before;
+  await eventually("it rules again, in a new term", inNewTerm, 30_000);
+}, 60_000);
+
 it("tells a second Cluster that it does not count", async () => {
   const second = clusterOf(stage, { trustDomain: "other.example" }) as { metadata: object };
   await stage.apply({ ...second, metadata: { name: "another" } });
