@@ -122,6 +122,21 @@ fn carried_over(scene: &mut Scene) -> Vec<u8> {
         .collect()
 }
 
+/// What the engine tells while `peer` keeps its connection going: sending takes acknowledgements.
+fn heard_while<T: Send>(
+    engine: &mut EngineProcess,
+    peer: &mut Peer,
+    wanted: impl Fn(Event) -> Option<T> + Send,
+) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| engine.event(wanted));
+        while !waiting.is_finished() {
+            peer.step();
+        }
+        waiting.join().expect("an event")
+    })
+}
+
 fn unasked_session_ready() -> Vec<u8> {
     bytes_of(Frame::SessionReady(SessionReady {
         max_frame_bytes: MAX_FRAME_BYTES,
@@ -149,23 +164,13 @@ fn an_honest_session_is_reported_and_carries_messages_both_ways() {
     scene.honest.converse(&mut scene.honest_session, |session| {
         session.queued_bytes() == 0
     });
-    // The stream's window is smaller than the message, so it takes acknowledgements to arrive.
-    let engine = &mut scene.engine;
-    let received = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            engine.event(|event| match event {
-                Event::Message {
-                    peer,
-                    kind,
-                    payload,
-                } => Some((peer, kind, payload)),
-                _ => None,
-            })
-        });
-        while !waiting.is_finished() {
-            scene.honest.step();
-        }
-        waiting.join().expect("a message")
+    let received = heard_while(&mut scene.engine, &mut scene.honest, |event| match event {
+        Event::Message {
+            peer,
+            kind,
+            payload,
+        } => Some((peer, kind, payload)),
+        _ => None,
     });
     assert_eq!(received, ("honest".to_owned(), "large".to_owned(), large));
     let since_ms = scene.engine.peer("honest").since_ms;
@@ -321,9 +326,9 @@ fn lanes_that_end_leave_nothing_behind() {
         "20 MB in ended lanes left {grown_kib} KiB behind"
     );
     peer.say(&message(b"the session goes on"));
-    scene
-        .engine
-        .event(|event| matches!(event, Event::Message { .. }).then_some(()));
+    heard_while(&mut scene.engine, &mut peer, |event| {
+        matches!(event, Event::Message { .. }).then_some(())
+    });
 }
 
 #[test]
@@ -336,7 +341,7 @@ fn frames_that_may_be_skipped_are_skipped_however_many() {
         peer.say(&skipped.repeat(1_000));
     }
     peer.say(&message(b"after all that"));
-    let heard = scene.engine.event(|event| match event {
+    let heard = heard_while(&mut scene.engine, &mut peer, |event| match event {
         Event::Message { peer, payload, .. } => Some((peer, payload)),
         _ => None,
     });

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use fabric_engine::frames::CloseCode;
 use fabric_engine::session::{EXPORTER_BYTES, EXPORTER_LABEL, Role, Session, Setup};
-use fabric_engine::socket::messages::Authority;
-use noq_proto::crypto::rustls::QuicClientConfig;
+use fabric_engine::socket::messages::{Authority, PeerIntent};
+use noq_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use noq_proto::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -20,17 +20,19 @@ use noq_proto::rustls::crypto::ring;
 use noq_proto::rustls::pki_types::pem::PemObject;
 use noq_proto::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use noq_proto::rustls::{
-    ClientConfig as TlsConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+    ClientConfig as TlsConfig, DigitallySignedStruct, Error as TlsError,
+    ServerConfig as TlsServerConfig, SignatureScheme, version,
 };
 use noq_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint,
-    EndpointConfig, Event, FourTuple, StreamId, WriteError,
+    EndpointConfig, Event, FourTuple, ServerConfig, Side, StreamEvent, StreamId, WriteError,
 };
 
 use super::authority::Node;
 
 /// What has not happened by then does not happen.
 const PATIENCE: Duration = Duration::from_secs(10);
+const ALPN: &[u8] = b"saf/1";
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
 pub struct Peer {
@@ -58,8 +60,36 @@ impl Peer {
         let (handle, connection) = endpoint
             .connect(Instant::now(), config, address, "fabric")
             .expect("dialled");
-        let mut peer = Self {
-            socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket"),
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let mut peer = Self::of(node, engine, socket, endpoint, handle, connection);
+        peer.until(|peer| peer.established);
+        assert_eq!(peer.closed, None, "the handshake is done");
+        peer.control = Some(peer.open(Dir::Bi));
+        peer
+    }
+
+    /// Waits for the engine's next dial and its control stream.
+    pub fn accept(listener: &Listener, engine: &Node) -> Self {
+        let socket = listener.socket.try_clone().expect("a descriptor");
+        let mut endpoint = listener.endpoint();
+        let (handle, connection) = accept_connection(&socket, &mut endpoint);
+        let node = &listener.node;
+        let mut peer = Self::of(node, engine, socket, endpoint, handle, connection);
+        peer.until(|peer| peer.control.is_some());
+        assert_eq!(peer.closed, None, "the control stream is open");
+        peer
+    }
+
+    fn of(
+        node: &Node,
+        engine: &Node,
+        socket: UdpSocket,
+        endpoint: Endpoint,
+        handle: ConnectionHandle,
+        connection: Connection,
+    ) -> Self {
+        Self {
+            socket,
             endpoint,
             handle,
             connection,
@@ -70,11 +100,7 @@ impl Peer {
             received: Vec::new(),
             stopped: BTreeMap::new(),
             closed: None,
-        };
-        peer.until(|peer| peer.established);
-        assert_eq!(peer.closed, None, "the handshake is done");
-        peer.control = Some(peer.open(Dir::Bi));
-        peer
+        }
     }
 
     /// An honest session machine for this connection.
@@ -85,7 +111,10 @@ impl Peer {
             .export_keying_material(&mut exporter, EXPORTER_LABEL, b"")
             .expect("keying material");
         let setup = Setup {
-            role: Role::Dialler,
+            role: match self.connection.side() {
+                Side::Client => Role::Dialler,
+                Side::Server => Role::Acceptor,
+            },
             node: self.node.clone(),
             peer: self.engine.clone(),
             exporter,
@@ -129,18 +158,21 @@ impl Peer {
     /// Lets `session` speak and hear until `done`, or until the engine ends the connection.
     pub fn converse(&mut self, session: &mut Session, mut done: impl FnMut(&mut Session) -> bool) {
         let give_up = Instant::now() + PATIENCE;
+        self.say_all_of(session);
         while self.closed.is_none() && !done(session) {
             assert!(Instant::now() < give_up, "a conversation without end");
-            let said: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
-            self.say(&said.concat());
+            self.step();
             let heard = std::mem::take(&mut self.received);
             session
                 .on_bytes(&heard, Instant::now())
                 .expect("the engine speaks well");
-            if heard.is_empty() && said.is_empty() {
-                self.step();
-            }
+            self.say_all_of(session);
         }
+    }
+
+    fn say_all_of(&mut self, session: &mut Session) {
+        let said: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
+        self.say(&said.concat());
     }
 
     /// Waits until the engine ends the connection, and says with which code.
@@ -214,9 +246,11 @@ impl Peer {
             .endpoint
             .handle(now, path, None, packet, &mut Vec::new())
         {
-            Some(DatagramEvent::ConnectionEvent(_, event)) => self.connection.handle_event(event),
-            Some(_) => panic!("nobody dials us"),
-            None => {}
+            Some(DatagramEvent::ConnectionEvent(handle, event)) if handle == self.handle => {
+                self.connection.handle_event(event);
+            }
+            // Late packets of an earlier connection, or another dial: the next `accept` takes it.
+            _ => {}
         }
     }
 
@@ -225,7 +259,10 @@ impl Peer {
             match event {
                 Event::Connected => self.established = true,
                 Event::ConnectionLost { reason } => self.closed = Some(reason),
-                Event::Stream(noq_proto::StreamEvent::Stopped { id, error_code }) => {
+                Event::Stream(StreamEvent::Opened { dir: Dir::Bi }) => {
+                    self.control = self.connection.streams().accept(Dir::Bi);
+                }
+                Event::Stream(StreamEvent::Stopped { id, error_code }) => {
                     self.stopped.insert(id, name_of(error_code.into()));
                 }
                 _ => {}
@@ -243,16 +280,79 @@ impl Peer {
     }
 }
 
+/// A node that waits to be dialled.
+pub struct Listener {
+    socket: UdpSocket,
+    node: Node,
+}
+
+impl Listener {
+    pub fn new(node: Node) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        Self { socket, node }
+    }
+
+    /// The node as a peer that is dialled here.
+    pub fn as_peer(&self) -> PeerIntent {
+        let address = self.socket.local_addr().expect("bound");
+        PeerIntent {
+            candidates: vec![address.to_string()],
+            ..self.node.as_peer()
+        }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let (chain, key) = certificate_and_key(&self.node);
+        let mut config = TlsServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a key of that certificate");
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let crypto = QuicServerConfig::try_from(config).expect("TLS 1.3");
+        let config = Arc::new(ServerConfig::with_crypto(Arc::new(crypto)));
+        Endpoint::new(Arc::new(EndpointConfig::default()), Some(config), true)
+    }
+}
+
+fn accept_connection(
+    socket: &UdpSocket,
+    endpoint: &mut Endpoint,
+) -> (ConnectionHandle, Connection) {
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut packet = [0; 2048];
+    loop {
+        let (bytes, remote) = socket.recv_from(&mut packet).expect("the engine dials");
+        let path = FourTuple::new(remote, None);
+        let packet = BytesMut::from(&packet[..bytes]);
+        let now = Instant::now();
+        let mut answer = Vec::new();
+        if let Some(DatagramEvent::NewConnection(incoming)) =
+            endpoint.handle(now, path, None, packet, &mut answer)
+        {
+            return endpoint
+                .accept(incoming, now, &mut answer, None)
+                .unwrap_or_else(|error| panic!("{:?}", error.cause));
+        }
+    }
+}
+
 fn name_of(number: u64) -> &'static str {
     CloseCode::from_number(number).map_or("none of ours", CloseCode::name)
 }
 
-fn tls_config(node: &Node) -> TlsConfig {
+fn certificate_and_key(node: &Node) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let pem = node.identity.certificate_chain_pem.concat();
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .expect("certificates");
     let key = PrivateKeyDer::from_pem_slice(node.key_pem.as_bytes()).expect("a key");
+    (chain, key)
+}
+
+fn tls_config(node: &Node) -> TlsConfig {
+    let (chain, key) = certificate_and_key(node);
     let mut config = TlsConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("TLS 1.3")
@@ -260,7 +360,7 @@ fn tls_config(node: &Node) -> TlsConfig {
         .with_custom_certificate_verifier(Arc::new(Credulous))
         .with_client_auth_cert(chain, key)
         .expect("a key of that certificate");
-    config.alpn_protocols = vec![b"saf/1".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     config
 }
 
