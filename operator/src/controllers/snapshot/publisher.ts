@@ -21,6 +21,8 @@ import { gather } from "./gather.ts";
 
 /** Changes that come together (an approval makes a node and its roles) become one epoch; a role still arrives well within 1 s. */
 const DEBOUNCE_MS = 20;
+/** In a burst (a rack of nodes arriving) not every change needs an epoch of its own that is sent to everybody. */
+const EDITION_GAP_MS = 200;
 /** A node that has not confirmed a document by then is sent it again. */
 const RESEND_MS = 5_000;
 /** A third of the shortest half-life that a Cluster can ask for. */
@@ -142,7 +144,10 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
       return { term, epoch: edition.epoch, sinceMs: edition.sinceMs };
     },
     assignmentEpoch: ({ metadata }: RoleAssignment) => edition?.assignments.get(metadata.name)?.epoch ?? null,
-    changed: () => editions.addAfter(EDITION, DEBOUNCE_MS),
+    changed() {
+      const gapMs = edition ? edition.sinceMs + EDITION_GAP_MS - clock.nowMs() : 0;
+      editions.addAfter(EDITION, Math.max(DEBOUNCE_MS, gapMs));
+    },
     attend(nodeId) {
       // A new session has nothing of what the former one was sent.
       if (!fleet.facts(nodeId).session) deliveries.delete(nodeId);
