@@ -11,7 +11,7 @@ mod header;
 mod varint;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod vectors;
 

@@ -5,6 +5,15 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
+/// So many cases in every test run; a longer hunt is `PROPTEST_CASES=1000000 cargo test --release --lib properties`.
+pub(crate) fn at_least(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(cases),
+        ..config
+    }
+}
+
 fn authority() -> impl Strategy<Value = Authority> {
     (any::<u64>(), any::<u64>()).prop_map(|(term, epoch)| Authority { term, epoch })
 }
@@ -94,7 +103,7 @@ fn almost_frames() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(at_least(1_000))]
 
     #[test]
     fn frames_come_out_as_they_went_in_however_they_are_cut(

@@ -7,6 +7,7 @@ use super::{
     codec::{has_message, read_request, take_message},
     messages::*,
 };
+use crate::frames::properties::at_least;
 
 fn text(max: usize) -> impl Strategy<Value = String> {
     proptest::string::string_regex(&format!("[!-~]{{1,{max}}}")).expect("a pattern")
@@ -94,7 +95,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(at_least(500))]
 
     #[test]
     fn a_request_is_read_as_it_was_written(request in request()) {
