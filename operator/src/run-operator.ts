@@ -4,12 +4,15 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { connectOperatorEngine } from "./control/connect-engine.ts";
 import { createKubeClient } from "./kube/client.ts";
-import { systemClock } from "./kube/clock.ts";
+import { sleep, systemClock } from "./kube/clock.ts";
 import { createElector } from "./kube/elector.ts";
+import { createEventRecorder } from "./kube/event-recorder.ts";
 import { lead } from "./ruling/lead.ts";
 import { createLedgerHolder } from "./ruling/ledger-holder.ts";
 
 const LEASE_NAME = "fabric-operator";
+/** For the last Events to reach an API server that may be away. */
+const LAST_EVENTS_MS = 1_000;
 
 /** Resolves when the signal has aborted and everything has ended. */
 export async function runOperator(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
@@ -31,11 +34,24 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     log,
   });
   const { holder, controlKeyFile, enrolment } = config;
+  const events = createEventRecorder({ client, instance: holder, clock, log });
   const connectEngine = connectOperatorEngine(config.engineSocket);
-  const init = { client, clock, random, log, ledgers, holder, controlKeyFile, enrolment, connectEngine };
+  const init = {
+    client,
+    clock,
+    random,
+    log,
+    events,
+    ledgers,
+    holder,
+    controlKeyFile,
+    enrolment,
+    connectEngine,
+  };
   try {
     await elector.run(signal, (leading) => lead(init, leading));
   } finally {
+    await Promise.race([events.flush(), sleep(clock, LAST_EVENTS_MS)]);
     await ledgers.close();
     client.close();
   }

@@ -12,7 +12,7 @@ import { refusedStatus, rulingCluster } from "../controllers/cluster/decide.ts";
 import { CLUSTERS } from "../controllers/resources.ts";
 import type { Caches } from "../controllers/scope.ts";
 import { KubeError } from "../kube/errors.ts";
-import { createEventRecorder } from "../kube/event-recorder.ts";
+import type { EventRecorder } from "../kube/event-recorder.ts";
 import { createCaches, informersOf } from "./caches.ts";
 import { claimAuthority, writeOn } from "./claim.ts";
 import type { LedgerHolder } from "./ledger-holder.ts";
@@ -24,6 +24,7 @@ export interface LeadInit extends Pick<
   "client" | "clock" | "random" | "holder" | "connectEngine" | "controlKeyFile" | "enrolment"
 > {
   readonly log: Logger;
+  readonly events: EventRecorder;
   readonly ledgers: LedgerHolder;
 }
 
@@ -70,7 +71,7 @@ async function claimAndRule(
   cluster: Cluster,
   signal: AbortSignal,
 ): Promise<void> {
-  const { client, clock, holder, ledgers, log } = init;
+  const { client, clock, events, holder, ledgers, log } = init;
   const ledger = await ledgers.forTrustDomain(cluster.spec.trustDomain);
   const name = cluster.metadata.name;
   const nodeLifetimeSeconds = (): number =>
@@ -89,7 +90,6 @@ async function claimAndRule(
   }
   const { authority, term } = claimed;
   log.info({ cluster: name, term: term.term, epoch: term.epoch, ledger: ledger.id }, "ruling");
-  const events = createEventRecorder({ client, instance: holder, clock, log });
   const message = `${holder} signs in term ${term.term}`;
   events.record({ object: cluster, type: "Normal", reason: "AuthorityTaken", message });
   await rule({ ...init, caches, events, ledger, authority, term, cluster }, signal);
@@ -115,16 +115,10 @@ async function untilAborted(signal: AbortSignal, ...promises: readonly Promise<v
   await Promise.race([Promise.all(promises), aborted]);
 }
 
-async function refuse(
-  { client, clock, holder, log }: LeadInit,
-  name: string,
-  objection: Finding,
-): Promise<void> {
+async function refuse({ client, clock, events }: LeadInit, name: string, objection: Finding): Promise<void> {
   const cluster = await client.get(CLUSTERS, name);
   await writeOn(client, cluster, refusedStatus(cluster, objection, clock.nowMs()));
-  const events = createEventRecorder({ client, instance: holder, clock, log });
   events.record({ object: cluster, type: "Warning", reason: objection.reason, message: objection.message });
-  await events.flush();
 }
 
 /** Ledger, Secret or API server refused: the code says which, in the CamelCase of conditions. */

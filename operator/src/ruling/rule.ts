@@ -19,7 +19,7 @@ import { createFleet } from "../control/fleet.ts";
 import { createIdentityDirectory } from "../control/identity-directory.ts";
 import { reconcileCluster } from "../controllers/cluster/controller.ts";
 import { rulingCluster } from "../controllers/cluster/decide.ts";
-import { createController, type Controller } from "../controllers/controller.ts";
+import { createController, type Controller, type ControllerInit } from "../controllers/controller.ts";
 import { reconcileNode } from "../controllers/fabric-node/controller.ts";
 import { lastKnown } from "../controllers/fabric-node/last-known.ts";
 import { reconcileRequest } from "../controllers/join-request/controller.ts";
@@ -61,24 +61,50 @@ export interface Controllers {
 }
 
 export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
-  const { authority, caches, ledger, log, term } = init;
+  const { caches, log, term } = init;
   const office = new AbortController();
   const stop = (): void => office.abort();
-  signal.addEventListener("abort", stop, { once: true });
   const onFenced = (error: unknown): void => {
     log.warn({ error, term: term.term }, "fenced: another operator rules");
-    office.abort();
+    stop();
   };
+  const scope = scopeOf(init);
+  const parts = assemble(init, scope, onFenced);
+  caches.clusters.onChange(() => {
+    if (rulingCluster(caches.clusters.list())?.metadata.uid !== init.cluster.metadata.uid) stop();
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    await scope.identities.refresh();
+    for (const node of caches.nodes.list()) scope.fleet.remember(node.spec.nodeId, lastKnown(node));
+    await runTogether(
+      office,
+      parts.map((part) => (officeSignal) => part.run(officeSignal)),
+    );
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
 
-  const ruled = init.cluster;
-  const cluster = (): Cluster => caches.clusters.get(ruled.metadata.name) ?? ruled;
-  const scope: Scope = {
+function scopeOf(init: RuleInit): Scope {
+  const { caches, cluster, ledger, term } = init;
+  return {
     ...init,
     term: term.term,
     identities: createIdentityDirectory(ledger),
     fleet: createFleet(),
-    cluster,
+    cluster: () => caches.clusters.get(cluster.metadata.name) ?? cluster,
   };
+}
+
+interface Part {
+  readonly run: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Makes everything that acts, and joins it; nothing runs yet. */
+function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => void): readonly Part[] {
+  const { caches, log, term } = init;
   const enrolment = createEnrolmentService({
     ...init.enrolment,
     scope,
@@ -89,16 +115,11 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
     },
   });
   const control = createControlServer({
+    ...scope,
     connect: init.connectEngine,
     keyFile: init.controlKeyFile,
-    trustDomain: ledger.trustDomain,
-    authority,
-    identities: scope.identities,
-    fleet: scope.fleet,
+    trustDomain: scope.ledger.trustDomain,
     epoch: () => publisher.epoch ?? term.epoch,
-    clock: init.clock,
-    random: init.random,
-    log,
     onRenewed: (nodeId) => triggers.renewed(nodeId),
     onFenced,
   });
@@ -108,36 +129,18 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
     onFenced,
     onEdition: () => triggers.edition(),
   });
-  const controller = (
-    name: string,
-    reconcile: (key: string) => ReturnType<Parameters<typeof createController>[0]["reconcile"]>,
-  ): Controller => createController({ name, scope, reconcile, onFenced });
+  const make = (name: string, reconcile: ControllerInit["reconcile"]): Controller =>
+    createController({ name, scope, reconcile, onFenced });
   const controllers: Controllers = {
-    clusters: controller(
+    clusters: make(
       "cluster",
       reconcileCluster(scope, init.holder, term.epoch, () => publisher),
     ),
-    nodes: controller("fabric-node", reconcileNode(scope, publisher)),
-    assignments: controller("role-assignment", reconcileAssignment(scope, publisher)),
-    tokens: controller("join-token", reconcileToken(scope)),
-    requests: controller("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
+    nodes: make("fabric-node", reconcileNode(scope, publisher)),
+    assignments: make("role-assignment", reconcileAssignment(scope, publisher)),
+    tokens: make("join-token", reconcileToken(scope)),
+    requests: make("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
-  caches.clusters.onChange(() => {
-    if (rulingCluster(caches.clusters.list())?.metadata.uid !== ruled.metadata.uid) stop();
-  });
-
-  if (signal.aborted) return;
-  await scope.identities.refresh();
-  for (const node of caches.nodes.list()) scope.fleet.remember(node.spec.nodeId, lastKnown(node));
-  const work = [...Object.values(controllers), publisher, control, enrolment, triggers];
-  try {
-    await runTogether(
-      office,
-      work.map((part) => (officeSignal) => part.run(officeSignal)),
-    );
-  } finally {
-    signal.removeEventListener("abort", stop);
-    await init.events.flush();
-  }
+  return [...Object.values(controllers), publisher, control, enrolment, triggers];
 }

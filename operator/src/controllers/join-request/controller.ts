@@ -30,19 +30,25 @@ export function reconcileRequest(
 ): (name: string) => Promise<Again | undefined> {
   const { caches, client, clock, ledger } = scope;
   return async (name) => {
-    const row = await ledger.joinRequest(name);
     const request = caches.requests.get(name);
+    if (request && isShown(request)) return undefined;
+    const row = await ledger.joinRequest(name);
     if (!request) {
       if (row?.decision === "Pending")
         await client.apply(JOIN_REQUESTS, { metadata: { name }, spec: specFor(row) });
       return undefined;
     }
     const { after, obstacle } = await decide(scope, hooks, request, row);
-    if (after && isNews(request, after)) await admit(scope, after);
+    if (after?.decision === "Approved" && shows(request, after)) await admit(scope, after);
     const status = decideRequestStatus({ request, row: after, obstacle, nowMs: clock.nowMs() });
     await writeStatus(scope, JOIN_REQUESTS, request, status);
     return obstacle ? { afterMs: OBSTACLE_RETRY_MS } : undefined;
   };
+}
+
+/** The first decision is final, and its consequences are there before it is shown. */
+function isShown({ status }: JoinRequest): boolean {
+  return status?.decision === "Approved" || status?.decision === "Denied";
 }
 
 interface Decided {
@@ -77,11 +83,6 @@ function obstacleFrom(error: unknown): Obstacle | undefined {
   if (code === "ADDRESS_POOL_EXHAUSTED") return { reason: "AddressPoolExhausted", message };
   if (code === "NODE_NAME_TAKEN") return { reason: "NodeNameTaken", message };
   return undefined;
-}
-
-/** An approval whose consequences may not all be there yet. Once it is shown they are, and belong to their owner. */
-function isNews(request: JoinRequest, row: JoinRequestRecord): boolean {
-  return row.decision === "Approved" && request.status?.decision !== "Approved" && shows(request, row);
 }
 
 async function admit(scope: Scope, row: JoinRequestRecord): Promise<void> {
