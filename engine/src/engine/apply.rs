@@ -6,11 +6,13 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::Engine;
 use super::peers::Peer;
-use super::sessions::to_wire;
 use crate::desired::{PeerChange, Plan, PlannedPeer, changes};
 use crate::frames::CloseCode;
+use crate::log;
 use crate::policy::{PeerIndex, Policy};
 use crate::quic::{Identity, IdentityError, IdentityParts, TrustTable, TrustedPeer};
 use crate::socket::messages::{ApplyResult, CommandError, Desired, IdentityIntent, codes};
@@ -112,6 +114,27 @@ impl Engine {
         Ok(true)
     }
 
+    /// The interface was taken away from outside; what was applied still holds, so it is made again.
+    pub(super) fn lose_tunnel(&mut self, error: &io::Error) {
+        let problem = error.to_string();
+        log::error("the tunnel interface is gone", json!({ "error": problem }));
+        self.tunnel = None;
+        self.restore_tunnel();
+    }
+
+    pub(super) fn restore_tunnel(&mut self) {
+        let wanted = self.plan.as_ref().and_then(|plan| plan.tunnel.clone());
+        if self.tunnel.is_none()
+            && wanted.is_some()
+            && let Err(error) = self.change_tunnel(wanted.as_ref())
+        {
+            log::error(
+                "the tunnel can't be made again",
+                json!({ "error": error.message }),
+            );
+        }
+    }
+
     fn change_plan(&mut self, plan: Plan, changed: &mut Vec<String>) {
         let old = self.plan.take();
         let peer_changes = changes(old.as_ref(), &plan);
@@ -139,6 +162,7 @@ impl Engine {
         self.rebuild_policy();
         self.announce_authority();
         self.expire_peers();
+        self.dial_idle_peers();
         self.set_housekeeping_timer();
     }
 
@@ -156,10 +180,8 @@ impl Engine {
 
     fn add_peer(&mut self, plan: PlannedPeer) {
         let candidates = self.reachable(&plan.candidates);
-        let index = self
-            .peers
+        self.peers
             .insert(Peer::new(plan, candidates, self.now.unix_ms));
-        self.begin_dialing(index);
     }
 
     fn remove_peer(&mut self, id: &str) {
@@ -178,15 +200,27 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(index) else {
             return;
         };
-        let fresh = peer.expired && plan.expires_at_ms > now.unix_ms;
-        peer.expired &= !fresh;
+        peer.expired &= plan.expires_at_ms <= now.unix_ms;
         peer.plan = plan;
         peer.dialer.set_candidates(candidates, now.instant);
-        let idle = peer.dialer.is_idle() && peer.link.is_none() && peer.attempts.is_empty();
-        if fresh || idle {
-            self.begin_dialing(index);
-        }
         self.set_dial_timer(index);
+    }
+
+    /// Peers that were expired or revoked, or had no candidates, and now can be dialled.
+    fn dial_idle_peers(&mut self) {
+        for index in self.peers.indexes() {
+            let idle = |peer: &Peer| {
+                peer.dialer.is_idle() && peer.links().is_empty() && !self.is_revoked(peer)
+            };
+            if self.peers.get(index).is_some_and(idle) {
+                self.begin_dialing(index);
+            }
+        }
+    }
+
+    fn is_revoked(&self, peer: &Peer) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.revoked.contains(&peer.plan.fingerprint))
     }
 
     /// The candidates whose family one of our sockets speaks.
@@ -199,13 +233,10 @@ impl Engine {
     }
 
     fn cut_off_revoked(&mut self) {
-        let Some(plan) = &self.plan else { return };
-        let is_revoked = |(index, peer): (PeerIndex, &Peer)| {
-            plan.revoked
-                .contains(&peer.plan.fingerprint)
-                .then_some(index)
-        };
-        let revoked: Vec<PeerIndex> = self.peers.iter().filter_map(is_revoked).collect();
+        let peers = self.peers.iter();
+        let revoked: Vec<PeerIndex> = peers
+            .filter_map(|(index, peer)| self.is_revoked(peer).then_some(index))
+            .collect();
         for index in revoked {
             self.cut_off(index, CloseCode::Revoked, "revoked");
         }
@@ -213,23 +244,17 @@ impl Engine {
 
     pub(super) fn rebuild_policy(&mut self) {
         let mut policy = Policy::default();
-        let revoked = |peer: &Peer| {
-            self.plan
-                .as_ref()
-                .is_some_and(|plan| plan.revoked.contains(&peer.plan.fingerprint))
-        };
-        for (index, peer) in self
-            .peers
-            .iter()
-            .filter(|(_, peer)| !peer.expired && !revoked(peer))
-        {
-            policy.insert(index, &peer.plan.remote_prefixes, &peer.plan.local_prefixes);
+        for (index, peer) in self.peers.iter() {
+            if !peer.expired && !self.is_revoked(peer) {
+                let plan = &peer.plan;
+                policy.insert(index, &plan.remote_prefixes, &plan.local_prefixes);
+            }
         }
         self.policy = policy;
     }
 
     fn announce_authority(&mut self) {
-        let Some(authority) = self.plan.as_ref().map(|plan| to_wire(plan.authority)) else {
+        let Some(authority) = self.plan.as_ref().map(|plan| plan.authority) else {
             return;
         };
         for key in 0..self.links.len() {

@@ -21,7 +21,9 @@ impl Engine {
             self.stop();
         }
         for _ in 0..COMMANDS_PER_TURN {
-            let Some(submitted) = self.port.next_command() else {
+            // On the way out nothing new is begun; who waits sees the socket close.
+            let submitted = self.port.next_command().filter(|_| self.stop_by.is_none());
+            let Some(submitted) = submitted else {
                 return;
             };
             let outcome = self.execute(submitted.command);

@@ -181,13 +181,7 @@ impl Engine {
             match tunnel.receive(&mut self.tunnel_memory) {
                 Ok(Some(packet)) => self.route(packet.freeze()),
                 Ok(None) => return,
-                Err(error) => {
-                    log::error(
-                        "reading the tunnel failed",
-                        json!({ "error": error.to_string() }),
-                    );
-                    return;
-                }
+                Err(error) => return self.lose_tunnel(&error),
             }
         }
     }

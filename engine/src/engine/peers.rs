@@ -17,6 +17,8 @@ pub struct Peer {
     pub dialer: Dialer,
     /// Connections we dialled that have not finished their handshake.
     pub attempts: Vec<ConnectionKey>,
+    /// Connections it dialled on which it has not spoken yet.
+    pub accepted: Vec<ConnectionKey>,
     /// The connection in use.
     pub link: Option<ConnectionKey>,
     /// Since when its session state is what it is.
@@ -42,12 +44,30 @@ impl Peer {
             expired: false,
             dialer: Dialer::new(candidates),
             attempts: Vec::new(),
+            accepted: Vec::new(),
             link: None,
             since_ms: now_ms,
             traffic: Traffic::default(),
             dropped: DropCounters::default(),
             last_failure: None,
         }
+    }
+
+    /// Every connection there is with it.
+    pub fn links(&self) -> Vec<ConnectionKey> {
+        self.attempts
+            .iter()
+            .chain(&self.accepted)
+            .chain(&self.link)
+            .copied()
+            .collect()
+    }
+
+    /// Forgets a connection that is over.
+    pub fn forget(&mut self, key: ConnectionKey) {
+        self.attempts.retain(|attempt| *attempt != key);
+        self.accepted.retain(|accepted| *accepted != key);
+        self.link = self.link.filter(|link| *link != key);
     }
 
     pub fn fail(&mut self, code: CloseCode, message: impl Into<String>, at_ms: u64) {
@@ -62,28 +82,26 @@ impl Peer {
 #[derive(Default)]
 pub struct Peers {
     slots: Vec<Option<Peer>>,
+    free: Vec<PeerIndex>,
     by_id: HashMap<String, PeerIndex>,
     by_spiffe_id: HashMap<String, PeerIndex>,
 }
 
 impl Peers {
     pub fn insert(&mut self, peer: Peer) -> PeerIndex {
-        let index = self
-            .slots
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.slots.len());
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
         self.by_id.insert(peer.plan.id.clone(), index);
         self.by_spiffe_id.insert(peer.plan.spiffe_id.clone(), index);
-        if index == self.slots.len() {
-            self.slots.push(None);
-        }
         self.slots[index] = Some(peer);
         index
     }
 
     pub fn remove(&mut self, index: PeerIndex) -> Option<Peer> {
         let peer = self.slots.get_mut(index)?.take()?;
+        self.free.push(index);
         self.by_id.remove(&peer.plan.id);
         self.by_spiffe_id.remove(&peer.plan.spiffe_id);
         Some(peer)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use super::peers::Peer;
-use super::sessions::from_wire;
 use crate::policy::DropCounters;
 use crate::session::{Phase, Session};
 use crate::socket::messages::{IdentityState, PeerState, SessionState, State, TunnelState};
@@ -59,7 +58,7 @@ impl Engine {
         let state = session_state(peer, session);
         let authority = session
             .filter(|_| state == SessionState::Ready)
-            .map(|session| from_wire(session.remote_authority()));
+            .map(Session::remote_authority);
         let path = peer
             .link
             .and_then(|key| self.endpoint.connection(key)?.path_facts());

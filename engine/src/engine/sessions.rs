@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::Engine;
 use super::link::{Link, Origin, newcomer_stays};
+use super::peers::Peer;
 use super::timed::TimerKey;
-use crate::frames::{Authority as WireAuthority, CloseCode};
+use crate::frames::CloseCode;
 use crate::policy::PeerIndex;
 use crate::quic::{Closed, ConnectionKey, Established};
 use crate::session::{
@@ -18,6 +19,9 @@ use crate::socket::messages::{Authority, Event};
 
 /// Both sides usually learn of each other at once. The higher id dials this much later, so that mostly one dials.
 const SECOND_DIALS_AFTER: Duration = Duration::from_millis(100);
+
+/// Connections of one peer on which it has not spoken yet: it may race every candidate.
+const MAX_SILENT_CONNECTIONS: usize = 16;
 
 impl Engine {
     /// The handshake is done: the session may begin, if the peer is still wanted.
@@ -34,11 +38,17 @@ impl Engine {
         };
         link.peer = Some(index);
         link.session = Some(session);
-        if link.dialled {
-            if let Some(peer) = self.peers.get_mut(index) {
-                peer.attempts.retain(|attempt| *attempt != key);
-            }
+        let dialled = link.dialled;
+        let Some(peer) = self.peers.get_mut(index) else {
+            return;
+        };
+        peer.forget(key);
+        if dialled {
             self.adopt(key);
+        } else if peer.accepted.len() < MAX_SILENT_CONNECTIONS {
+            peer.accepted.push(key);
+        } else {
+            self.close_link(key, CloseCode::Duplicate, "too many connections");
         }
     }
 
@@ -71,7 +81,7 @@ impl Engine {
             node: plan.identity.spiffe_id.clone(),
             peer: established.spiffe_id.clone(),
             exporter,
-            authority: to_wire(plan.authority),
+            authority: plan.authority,
         };
         Some(Session::new(setup, self.now.instant))
     }
@@ -101,6 +111,7 @@ impl Engine {
             link.adopted = true;
         }
         if let Some(peer) = self.peers.get_mut(index) {
+            peer.forget(key);
             peer.link = Some(key);
             peer.since_ms = self.now.unix_ms;
             peer.dialer.stop();
@@ -126,7 +137,7 @@ impl Engine {
             .map(|peer| std::mem::take(&mut peer.attempts))
             .unwrap_or_default();
         for attempt in attempts {
-            self.end_connection(attempt, CloseCode::Duplicate, "another connection stays");
+            self.detach(attempt, CloseCode::Duplicate, "another connection stays");
         }
     }
 
@@ -154,11 +165,11 @@ impl Engine {
             return;
         };
         match event {
-            SessionEvent::Ready { authority } => self.on_ready(key, peer, from_wire(authority)),
+            SessionEvent::Ready { authority } => self.on_ready(key, peer, authority),
             SessionEvent::AuthorityChanged { authority } => {
                 self.publish(Event::AuthorityChanged {
                     peer: id,
-                    remote_authority: from_wire(authority),
+                    remote_authority: authority,
                 });
             }
             SessionEvent::Message { kind, payload } => self.publish(Event::Message {
@@ -223,17 +234,20 @@ impl Engine {
         self.unlink(key, code, message, false);
     }
 
-    /// We end it, and another has taken its place.
+    /// We end it, and nothing follows for its peer.
     fn detach(&mut self, key: ConnectionKey, code: CloseCode, message: &str) {
         self.end_connection(key, code, message);
         let Some(link) = self.link_mut(key) else {
             return;
         };
+        link.session = None;
         let was_ready = link.ready_at.is_some();
         let Some(index) = link.peer.take() else {
             return;
         };
-        self.link_mut(key).map(|link| link.session.take());
+        if let Some(peer) = self.peers.get_mut(index) {
+            peer.forget(key);
+        }
         if was_ready {
             self.publish_closed(index, code, message);
         }
@@ -256,7 +270,7 @@ impl Engine {
         let Some(link) = self.link_mut(key) else {
             return;
         };
-        let (adopted, ready_at) = (link.adopted, link.ready_at);
+        let ready_at = link.ready_at;
         let index = link.peer.take();
         link.session = None;
         let Some(index) = index else { return };
@@ -265,9 +279,9 @@ impl Engine {
             return;
         };
         peer.fail(code, message, now.unix_ms);
-        peer.attempts.retain(|attempt| *attempt != key);
-        if adopted && peer.link == Some(key) {
-            peer.link = None;
+        let in_use = peer.link == Some(key);
+        peer.forget(key);
+        if in_use {
             peer.since_ms = now.unix_ms;
             let lasted = ready_at.map_or(Duration::ZERO, |at| now.instant.duration_since(at));
             if was_reset {
@@ -330,12 +344,11 @@ impl Engine {
         if let Some(peer) = self.peers.get_mut(index) {
             peer.dialer.stop();
         }
-        self.cancel_attempts(index);
-        for key in self.links_of(index) {
+        let links = self.peers.get(index).map(Peer::links).unwrap_or_default();
+        for key in links {
             self.detach(key, code, message);
         }
         if let Some(peer) = self.peers.get_mut(index) {
-            peer.link = None;
             peer.since_ms = self.now.unix_ms;
         }
         self.set_dial_timer(index);
@@ -353,18 +366,12 @@ impl Engine {
             session.goaway(CloseCode::GoingAway, message, now);
             link.peer = None;
             self.schedule(key);
+            if let Some(peer) = self.peers.get_mut(index) {
+                peer.forget(key);
+            }
             self.publish_closed(index, CloseCode::GoingAway, message);
         }
         self.cut_off(index, CloseCode::GoingAway, message);
-    }
-
-    fn links_of(&self, index: PeerIndex) -> Vec<ConnectionKey> {
-        let of_peer = |(key, link): (usize, &Option<Box<Link>>)| {
-            link.as_ref()
-                .filter(|link| link.peer == Some(index))
-                .map(|_| key)
-        };
-        self.links.iter().enumerate().filter_map(of_peer).collect()
     }
 }
 
@@ -372,19 +379,5 @@ fn origin(link: &Link) -> Origin {
     Origin {
         dialled: link.dialled,
         ready_at: link.ready_at,
-    }
-}
-
-pub(super) fn to_wire(authority: Authority) -> WireAuthority {
-    WireAuthority {
-        term: authority.term,
-        epoch: authority.epoch,
-    }
-}
-
-pub(super) fn from_wire(authority: WireAuthority) -> Authority {
-    Authority {
-        term: authority.term,
-        epoch: authority.epoch,
     }
 }

@@ -11,6 +11,9 @@ use crate::socket::messages::Event;
 
 /// A handshake is two round trips; whoever needs longer can try again.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
+/// A dial makes keys, a tenth of a millisecond: when thousands of peers are dialled at once, packets still come between.
+const DIALS_PER_TURN: usize = 16;
+const NEXT_TURN: Duration = Duration::from_millis(1);
 /// Wall time can jump, so expiries are looked at this often whatever was computed before.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -31,13 +34,20 @@ impl Engine {
         while let Some(key) = self.endpoint.next_due(self.now.instant) {
             self.schedule(key);
         }
+        let mut dials = 0;
         while let Some(timer) = self.timers.pop_due(self.now.instant) {
             match timer {
                 TimerKey::Session(key) => self.on_session_timeout(key),
                 TimerKey::Handshake(key) => {
                     self.close_link(key, CloseCode::IdleTimeout, "no answer to the handshake")
                 }
-                TimerKey::Dial(index) => self.dial(index),
+                TimerKey::Dial(_) if dials == DIALS_PER_TURN => {
+                    self.timers.set(timer, Some(self.now.instant + NEXT_TURN));
+                }
+                TimerKey::Dial(index) => {
+                    dials += 1;
+                    self.dial(index);
+                }
                 TimerKey::Housekeeping => self.keep_house(),
             }
         }
@@ -138,6 +148,7 @@ impl Engine {
             self.expire_all();
         }
         self.expire_peers();
+        self.restore_tunnel();
         self.tell_refusals();
         self.set_housekeeping_timer();
     }

@@ -5,6 +5,8 @@ mod certificate;
 mod connection;
 mod dialer;
 mod endpoint;
+#[cfg(test)]
+mod endpoint_tests;
 mod identity;
 mod reset_key;
 mod transport;

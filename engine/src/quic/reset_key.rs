@@ -50,6 +50,13 @@ impl ResetKey {
         Ok(ResetKey { bytes })
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(fill: u8) -> ResetKey {
+        ResetKey {
+            bytes: [fill; KEY_BYTES],
+        }
+    }
+
     pub(super) fn tokens(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.bytes)
     }
