@@ -5,9 +5,9 @@ import { ENROLMENT_PORT, FABRIC_PORT } from "../lab/programs.ts";
 import { follow } from "./command.ts";
 
 const FABRIC = `udp port ${FABRIC_PORT} or tcp port ${ENROLMENT_PORT}`;
-/** How a machine finds its neighbours and its routers: ARP, and the part of ICMPv6 that is neighbour discovery and MLD. */
+/** How a machine finds its neighbours: ARP, IPv6 neighbour discovery, and the group membership that goes with them (IGMP, MLD). */
 const NEIGHBOURS =
-  "arp or (ip6 and (ip6[6] == 58 or ip6[6] == 0) and (dst net ff02::/16 or src net fe80::/10))";
+  "arp or igmp or (ip6 and (ip6[6] == 58 or ip6[6] == 0) and (dst net ff02::/16 or src net fe80::/10))";
 
 export interface Wire {
   /** Ends the capture. `fabric`: packets of the fabric. `other`: a line for each that is neither those nor neighbour discovery. */

@@ -148,7 +148,7 @@ class Entry implements SupervisedProcess {
     clearTimeout(this.#timer);
     const [file, ...args] = this.#spec.command;
     const log = openSync(this.#spec.logFile, "a");
-    const env = { PATH: process.env["PATH"], LANG: "C.UTF-8", ...this.#spec.env };
+    const env = { PATH: process.env["PATH"], LANG: "C.UTF-8", RUST_BACKTRACE: "1", ...this.#spec.env };
     // A session of its own: Ctrl-C in the terminal is for the lab, which stops its processes in order.
     const child = spawn(file!, args, { stdio: ["ignore", log, log], env, detached: true });
     closeSync(log);

@@ -79,6 +79,15 @@ export const traffic: readonly Step<Stage>[] = [
       return `${tookMs} ms after kubectl returned`;
     },
   },
+  {
+    title: "On the wire between the hosts: the fabric's UDP and enrolment's HTTPS, nothing else",
+    run: async (stage) => {
+      const { fabric, other } = await stage.wire.stop();
+      require(fabric > 0, "the capture saw nothing");
+      require(other.length === 0, `other packets:\n${other.slice(0, 5).join("\n")}`);
+      return `${fabric} packets of the fabric, 0 others (ARP and neighbour discovery aside)`;
+    },
+  },
 ];
 
 async function transfer(stage: Stage, address: string): Promise<[Transfer, Transfer]> {
