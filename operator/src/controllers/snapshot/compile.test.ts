@@ -2,6 +2,7 @@ import { nodeSnapshotBody } from "@saf/protocol";
 import fc from "fast-check";
 import { assignments, fleet, NOW_MS } from "./arbitrary.ts";
 import { compileSnapshots, type CompileInput } from "./compile.ts";
+import { digestsOf } from "./edition.ts";
 
 const base: Omit<CompileInput, "nodes" | "assignments"> = {
   cluster: {
@@ -118,6 +119,19 @@ it("gives roles only to active nodes, and only while they last", () => {
           return (named || selected) && begun && !over && node.state === "Active";
         });
         expect(roles).toEqual([...new Set(given_.map(({ spec }) => spec.role))].sort());
+      }
+    }),
+  );
+});
+
+it("gives equal digests to equal contents only", () => {
+  fc.assert(
+    fc.property(input, input, (one, other) => {
+      const [a, b] = [compileSnapshots(one), compileSnapshots(other)];
+      const [digestsA, digestsB] = [digestsOf(a), digestsOf(b)];
+      for (const [nodeId, content] of a.contents) {
+        const same = JSON.stringify(content) === JSON.stringify(b.contents.get(nodeId));
+        expect(digestsA.get(nodeId) === digestsB.get(nodeId)).toBe(same);
       }
     }),
   );

@@ -10,12 +10,13 @@ import {
   CLOCK_SKEW_SECONDS,
   MAX_PEERS,
   MAX_REVOCATIONS,
+  type Candidate,
   type NodeSnapshotBody,
   type SnapshotPeer,
 } from "@saf/protocol";
 import type { SnapshotContent } from "../../authority/authority.ts";
 import type { FleetNode } from "./fleet-node.ts";
-import { candidatesFor, NOWHERE, placeNodes, type Place } from "./place.ts";
+import { areTogether, candidatesFor, NOWHERE, placeNodes, type Place } from "./place.ts";
 import { rolesInForce, type RolesInForce } from "./roles.ts";
 
 export interface CompileInput {
@@ -37,14 +38,16 @@ export function compileSnapshots(input: CompileInput): Compiled {
   const nodes = [...input.nodes].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   const places = placeNodes(nodes, input.cluster.addressPools);
   const held = rolesInForce(input.assignments, nodes, input.nowMs);
-  const active = nodes.filter(({ state }) => state === "Active");
+  const active = nodes
+    .filter(({ state }) => state === "Active")
+    .map((node) => portraitOf(node, places.get(node.nodeId) ?? NOWHERE));
   const revoked = revocations(nodes, input.nowMs);
   const meshed = input.cluster.reachability === "Mesh";
   const contents = nodes
     .filter(({ state }) => state !== "Revoked")
     .map((node): [string, SnapshotContent] => {
       const place = places.get(node.nodeId) ?? NOWHERE;
-      const peers = meshed && node.state === "Active" ? peersOf(node, place, active, places) : [];
+      const peers = meshed && node.state === "Active" ? peersOf(node, place, active) : [];
       const roles = [...(held.roles.get(node.nodeId) ?? [])];
       return [node.nodeId, contentFor(node, input, { roles, peers, revoked })];
     });
@@ -73,22 +76,35 @@ function contentFor(
   };
 }
 
-function peersOf(
-  node: FleetNode,
-  place: Place,
-  active: readonly FleetNode[],
-  places: ReadonlyMap<string, Place>,
-): SnapshotPeer[] {
+/** A node as its peers see it. Every viewer is given one of these two, so a mesh costs references, not copies. */
+interface Portrait {
+  readonly place: Place;
+  readonly atHome: SnapshotPeer;
+  readonly elsewhere: SnapshotPeer;
+}
+
+function portraitOf(node: FleetNode, place: Place): Portrait {
+  const { nodeId, nodeName, fingerprint } = node;
+  const addresses = { ipv4: node.addresses.ipv4, ipv6: node.addresses.ipv6 };
+  const seenWith = (candidates: readonly Candidate[]): SnapshotPeer => ({
+    nodeId,
+    nodeName,
+    fingerprint,
+    addresses,
+    candidates: [...candidates],
+  });
+  return {
+    place,
+    atHome: seenWith(candidatesFor(place, place)),
+    elsewhere: seenWith(candidatesFor(NOWHERE, place)),
+  };
+}
+
+function peersOf(node: FleetNode, place: Place, active: readonly Portrait[]): SnapshotPeer[] {
   return active
-    .filter((peer) => peer.nodeId !== node.nodeId)
+    .filter(({ atHome }) => atHome.nodeId !== node.nodeId)
     .slice(0, MAX_PEERS)
-    .map(({ nodeId, nodeName, fingerprint, addresses }) => ({
-      nodeId,
-      nodeName,
-      fingerprint,
-      addresses: { ipv4: addresses.ipv4, ipv6: addresses.ipv6 },
-      candidates: [...candidatesFor(place, places.get(nodeId) ?? NOWHERE)],
-    }));
+    .map((peer) => (areTogether(place, peer.place) ? peer.atHome : peer.elsewhere));
 }
 
 /** A revoked node whose certificate has run out is refused anyway. If they are too many, those valid longest are named. */

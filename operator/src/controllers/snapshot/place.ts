@@ -63,8 +63,12 @@ export function placeNodes(
  * by it who was not asked for: it leads nowhere until both sides punch through together.
  */
 export function candidatesFor(viewer: Place, of: Place): readonly Candidate[] {
-  const together = viewer.locality !== null && viewer.locality === of.locality;
+  const together = areTogether(viewer, of);
   return of.candidates.filter(({ kind }) => kind === "host" || (kind === "private" && together));
+}
+
+export function areTogether(a: Place, b: Place): boolean {
+  return a.locality !== null && a.locality === b.locality;
 }
 
 function natGroupOf({ observed }: FleetNode): string | null {
