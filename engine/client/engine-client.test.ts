@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { decode, encode } from "@msgpack/msgpack";
 import { connectEngine, EngineError, type Event } from "./index.ts";
 import { FrameReader } from "./codec.ts";
+import { MAX_PENDING } from "./pending-requests.ts";
 
 const HELLO = { protocol: 1, engineVersion: "0.0.0", instanceId: "i", startedAtMs: 1 };
 
@@ -154,12 +155,30 @@ describe("the client of an engine", () => {
   it("bounds what waits for answers", async () => {
     await serve(politeUntil("describe", () => undefined));
     const client = await connectEngine(path);
-    const waiting = Array.from({ length: 256 }, () => failure(client.describe()));
+    const waiting = Array.from({ length: MAX_PENDING }, () => failure(client.describe()));
     expect((await failure(client.describe())).code).toBe("BACKPRESSURE");
     client.close();
     expect(new Set((await Promise.all(waiting)).map(({ code }) => code))).toEqual(
       new Set(["CONNECTION_CLOSED"]),
     );
+  });
+
+  it("bounds what the engine has not taken", async () => {
+    await serve(
+      politeUntil("send", (_asked, socket) => {
+        socket.pause();
+        return undefined;
+      }),
+    );
+    const client = await connectEngine(path);
+    const megabyte = new Uint8Array(1024 * 1024);
+    const sent = Array.from({ length: 80 }, () => failure(client.send("p", "k", megabyte)));
+    expect((await Promise.race(sent)).code).toBe("BACKPRESSURE");
+    client.close();
+    const codes = (await Promise.all(sent)).map(({ code }) => code);
+    const taken = codes.filter((code) => code === "CONNECTION_CLOSED").length;
+    expect(taken).toBeGreaterThanOrEqual(64);
+    expect(taken).toBeLessThan(80);
   });
 
   it("refuses a payload above the bound without sending it", async () => {

@@ -21,6 +21,8 @@ import { PendingRequests } from "./pending-requests.ts";
 
 /** A reply takes well below a millisecond; an engine that needs this long is stuck. */
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** Bytes that the engine has not taken from us yet; it takes them in milliseconds. */
+const MAX_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 /** The id of a failure that answers no request of ours: the connection is of no use after it. */
 const NO_REQUEST = 0;
 
@@ -126,6 +128,9 @@ class Connection {
 
   async request<Result>(command: Command): Promise<Result> {
     if (this.closeReason) throw this.closeReason;
+    if (this.#socket.writableLength > MAX_UNWRITTEN_BYTES) {
+      throw new EngineError("BACKPRESSURE", `${this.#socket.writableLength} bytes wait for the engine`);
+    }
     const { id, result } = this.#pending.open(command.type);
     try {
       this.#socket.write(encodeRequest({ id, command }));

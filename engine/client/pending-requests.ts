@@ -1,8 +1,8 @@
 /** Requests that wait for their replies: bounded, each with a deadline, all failed at once when the connection ends. */
 import { EngineError } from "./errors.ts";
 
-/** The engine takes eight at a time; more than this many waiting means that the caller does not wait for answers at all. */
-const MAX_PENDING = 256;
+/** One message to each of the most peers at once, with room to spare. */
+export const MAX_PENDING = 16_384;
 const MAX_ID = 0xffff_ffff;
 
 interface Pending {
