@@ -214,6 +214,49 @@ fn every_list_and_text_stops_at_its_bound() {
     }
 }
 
+/// What `MAX_FRAME_BYTES` was chosen for.
+#[test]
+fn a_desired_state_of_the_most_peers_with_all_their_candidates_fits_one_frame() {
+    let address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".to_owned();
+    let peer = PeerIntent {
+        id: "5f0c2b8e-8f64-4f0e-9d0b-0d9b7c1d2a11".into(),
+        spiffe_id: format!(
+            "spiffe://{}/node/5f0c2b8e-8f64-4f0e-9d0b-0d9b7c1d2a11",
+            "x".repeat(63)
+        ),
+        fingerprint: "0".repeat(FINGERPRINT_BYTES),
+        candidates: vec![address; MAX_CANDIDATES],
+        remote_prefixes: vec![
+            "100.127.255.255/32".into(),
+            "fd5a:ffff:ffff::ffff:ffff/128".into(),
+        ],
+        local_prefixes: vec![
+            "100.127.255.255/32".into(),
+            "fd5a:ffff:ffff::ffff:ffff/128".into(),
+        ],
+        expires_at_ms: u64::MAX,
+    };
+    let desired = Desired {
+        revision: u64::MAX,
+        trust_domain: "x".repeat(63),
+        expires_at_ms: u64::MAX,
+        authority: Authority::default(),
+        identity: IdentityIntent {
+            spiffe_id: peer.spiffe_id.clone(),
+            certificate_chain_pem: vec!["x".repeat(MAX_CERTIFICATE_BYTES); MAX_CERTIFICATES],
+            ca_certificates_pem: vec!["x".repeat(MAX_CERTIFICATE_BYTES); MAX_CERTIFICATES],
+        },
+        tunnel: None,
+        peers: vec![peer; MAX_PEERS],
+        revoked: vec!["0".repeat(FINGERPRINT_BYTES); MAX_REVOKED],
+    };
+    let command = Command::Apply(Box::new(ApplyCommand { desired }));
+    let request = Request { id: 1, command };
+    let body = encoded(&request);
+    assert!(body.len() < MAX_FRAME_BYTES, "{} bytes", body.len());
+    assert_eq!(read_request(&body), Ok(request));
+}
+
 #[test]
 fn a_header_of_four_gigabytes_is_not_believed() {
     // An array, a map, a text and binary data of 2^32-1 elements, of which none follows.
