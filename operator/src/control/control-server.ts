@@ -76,8 +76,20 @@ export function createControlServer(init: ControlServerInit): ControlServer {
       revision,
       nowMs: clock.nowMs(),
     });
-    await engine.apply(desired);
+    await tellRevoked();
+    await engine?.apply(desired);
     return { afterMs: REFRESH_MS };
+  };
+
+  /** The last thing a revoked node hears before its session is cut: why. If that is lost, the refusal of its next dial says it is revoked. */
+  const tellRevoked = async (): Promise<void> => {
+    const going = identities.all().filter(({ status }) => status === "Revoked");
+    for (const { nodeId, reason } of going) {
+      await send(nodeId, {
+        kind: "refused",
+        body: { code: "REVOKED", message: (reason ?? "").slice(0, 512) },
+      });
+    }
   };
 
   /** Renewed after half its life, as nodes' are; issuing asks the ledger, so a fenced operator ends here. */
