@@ -3,9 +3,20 @@
  * The package makes its library links in an install script; those may be off, and the folder is often read-only to the user
  * who runs it, so the links are made in the data folder instead.
  */
-import { mkdir, readFile, readlink, rm, symlink } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import {
+  copyFile,
+  link as hardLink,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+} from "node:fs/promises";
 import { createRequire } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { LedgerError } from "../errors.ts";
 
 export interface PostgresBinaries {
@@ -18,9 +29,18 @@ export interface PostgresBinaries {
   readonly libraryPath: string;
 }
 
+export interface BinariesPlace {
+  readonly linksDir: string;
+  /** Where to put the package for a user who may not be let into the folder where npm put it (one below /root). */
+  readonly copyDir?: string | undefined;
+}
+
 /** Throws POSTGRES_UNUSABLE where npm has no PostgreSQL for this platform. */
-export async function preparePostgresBinaries(linksDir: string): Promise<PostgresBinaries> {
-  const packageDir = findPackage();
+export async function preparePostgresBinaries({
+  linksDir,
+  copyDir,
+}: BinariesPlace): Promise<PostgresBinaries> {
+  const packageDir = copyDir === undefined ? findPackage() : await copyPackage(findPackage(), copyDir);
   await linkLibraries(packageDir, linksDir);
   const bin = (name: string): string => join(packageDir, "native", "bin", name);
   return {
@@ -45,11 +65,41 @@ function findPackage(): string {
   }
 }
 
+/** `<copyDir>-<version>`, made beside it and renamed; hard links where the file system allows. */
+async function copyPackage(packageDir: string, copyDir: string): Promise<string> {
+  const target = `${copyDir}-${await readVersion(packageDir)}`;
+  const fresh = `${target}.new-${randomBytes(4).toString("hex")}`;
+  if (await isFolder(target)) return target;
+  await mkdir(fresh, { mode: 0o755 });
+  for (const entry of await readdir(packageDir, { recursive: true, withFileTypes: true })) {
+    const source = join(entry.parentPath, entry.name);
+    const copy = join(fresh, relative(packageDir, source));
+    if (entry.isDirectory()) await mkdir(copy, { mode: 0o755 });
+    else await hardLink(source, copy).catch(() => copyFile(source, copy));
+  }
+  await rename(fresh, target).catch(async (error: unknown) => {
+    await rm(fresh, { recursive: true, force: true });
+    if (!(await isFolder(target))) throw error;
+  });
+  return target;
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return readdir(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function readMajor(packageDir: string): Promise<string> {
+  return (await readVersion(packageDir)).split(".")[0] ?? "";
+}
+
+async function readVersion(packageDir: string): Promise<string> {
   const { version } = JSON.parse(await readFile(join(packageDir, "package.json"), "utf8")) as {
     version: string;
   };
-  return version.split(".")[0] ?? "";
+  return version;
 }
 
 async function linkLibraries(packageDir: string, linksDir: string): Promise<void> {

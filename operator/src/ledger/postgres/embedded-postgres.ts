@@ -4,6 +4,7 @@
  *   <dataDir>/pgdata    the cluster (made in a folder beside it and renamed, so a killed initdb leaves nothing half made)
  *   <dataDir>/run       its only listener, a unix socket that nobody but its user can reach: no TCP, no password
  *   <dataDir>/lib       links to its libraries
+ *   <dataDir>/postgresql-<version>   only as root: its binaries, where the ordinary user can reach them
  *   <dataDir>/postgres.log   since its last start
  *
  * The server is not the operator's child in life and death: it outlives a killed operator, the next one attaches to it, and the
@@ -148,7 +149,10 @@ async function preparePlace({ dataDir, runAs }: EmbeddedPostgresInit): Promise<P
     pgdata: join(dataDir, "pgdata"),
     run,
     logFile: join(dataDir, "postgres.log"),
-    binaries: await preparePostgresBinaries(join(dataDir, "lib")),
+    binaries: await preparePostgresBinaries({
+      linksDir: join(dataDir, "lib"),
+      copyDir: isRoot ? join(dataDir, "postgresql") : undefined,
+    }),
     runAs: isRoot ? runAs : undefined,
   };
 }
