@@ -11,6 +11,7 @@ import { z } from "zod";
 import { parseServerAddress } from "./enrolment/server-address.ts";
 import { AgentError } from "./errors.ts";
 
+/** A configuration is a few hundred bytes. */
 const MAX_CONFIG_BYTES = 64 * 1024;
 /** sockaddr_un holds 108 bytes, the last of them zero. */
 const MAX_SOCKET_PATH = 107;

@@ -12,7 +12,9 @@ use crate::policy::Prefix;
 
 /// A configuration of this engine is a few hundred bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;
+/// One address of each family, and one more of each.
 const MAX_LISTEN: usize = 4;
+/// Root-owned limits name whole ranges, a handful of them.
 const MAX_PREFIXES: usize = 64;
 /// The kernel's IFNAMSIZ less its terminating zero.
 const MAX_INTERFACE_BYTES: usize = 15;

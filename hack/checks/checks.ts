@@ -24,7 +24,7 @@ export function staticChecks(env: NodeJS.ProcessEnv): Check[][] {
     [
       { name: "file names", run: async () => lines(wrongFileNames(sourceFiles())) },
       { name: "imports go downwards", run: importsGoDownwards },
-      { name: "generated manifests are current", run: manifestsAreCurrent },
+      { name: "generated files are current", run: filesAreCurrent },
       { name: "tsc", run: () => run(bin("tsc"), ["-p", root]) },
       { name: "oxlint", run: () => run(bin("oxlint"), ["--type-aware", "--deny-warnings", root]) },
       { name: "prettier", run: () => run(bin("prettier"), ["--check", "--log-level=warn", root]) },
@@ -52,7 +52,7 @@ async function importsGoDownwards(): Promise<string | undefined> {
   return lines(problems.flat());
 }
 
-async function manifestsAreCurrent(): Promise<string | undefined> {
+async function filesAreCurrent(): Promise<string | undefined> {
   const stale: string[] = [];
   for (const [path, text] of generatedFiles()) {
     const found = await readFile(path, "utf8").catch(() => undefined);

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { cargo } from "../checks/cargo.ts";
 import { generatedFiles, manifestsDir } from "./generated-files.ts";
 
-await generateManifests();
+await generateFiles();
 await generateEngineTypes();
 
-async function generateManifests(): Promise<void> {
+async function generateFiles(): Promise<void> {
   await mkdir(manifestsDir, { recursive: true });
   const files = generatedFiles();
   for (const [path, text] of files) await writeFile(path, text);
@@ -18,7 +18,7 @@ async function generateManifests(): Promise<void> {
     const path = join(manifestsDir, name);
     if (!files.has(path)) await rm(path);
   }
-  console.log(`generated ${files.size} files in crds/manifests`);
+  console.log(`generated ${files.size} files: crds/manifests, docs/limits.md`);
 }
 
 async function generateEngineTypes(): Promise<void> {

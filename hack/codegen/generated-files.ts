@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import { generateManifests } from "@saf/crds";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { limitsPage } from "./limits.ts";
 
 export const manifestsDir = join(repositoryRoot, "crds/manifests");
 
 export function generatedFiles(): Map<string, string> {
-  return new Map([...generateManifests()].map(([name, text]) => [join(manifestsDir, name), text]));
+  const manifests = [...generateManifests()].map(([name, text]) => [join(manifestsDir, name), text] as const);
+  return new Map([...manifests, [join(repositoryRoot, "docs/limits.md"), limitsPage()]]);
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { ConfigError } from "./errors.ts";
 import { LEASE_TIMINGS } from "./kube/elector.ts";
 
+/** A configuration is a few hundred bytes. */
 const MAX_CONFIG_BYTES = 64 * 1024;
 
 const path = z.string().min(1).max(4096);

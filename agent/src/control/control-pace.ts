@@ -8,9 +8,11 @@
  */
 
 export const HEARTBEAT_INTERVAL_MS = 5000;
+/** Three heartbeats without an answer: the operator is gone or out of reach. */
 export const SILENCE_MS = 15_000;
 /** A storm of changes becomes four heartbeats a second. */
 export const MIN_HEARTBEAT_GAP_MS = 250;
+/** A third of a certificate's life is left when renewal begins; no hurry, and no storm at an operator that has just come back. */
 export const RENEWAL_RETRY_MS = 15_000;
 
 export interface Due {

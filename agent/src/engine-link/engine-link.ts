@@ -50,6 +50,7 @@ export interface EngineLink {
 
 /** A restarted engine has its state back within 200 ms of its socket; a local connect attempt costs microseconds. */
 const RECONNECT_MS = 50;
+/** An engine that refuses an intent takes it when its cause is gone, as a busy interface; it is asked again more and more slowly. */
 const APPLY_RETRY: Backoff = { baseMs: 250, capMs: 5000 };
 
 export function createEngineLink({

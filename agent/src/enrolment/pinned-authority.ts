@@ -24,6 +24,7 @@ export interface PinnedAuthority {
 
 /** A handshake with a server on the other side of the world takes under a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Our own chains have two certificates; a longer one is cut off. */
 const MAX_CHAIN_LENGTH = 8;
 
 /** Throws AgentError SERVER_UNREACHABLE, PIN_MISMATCH or SERVER_UNTRUSTED. */

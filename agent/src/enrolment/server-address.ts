@@ -2,6 +2,7 @@
 import { AgentError } from "../errors.ts";
 import type { ServerAddress } from "./pinned-authority.ts";
 
+/** A host name has at most 253 characters. */
 const MAX_LENGTH = 512;
 
 /** Throws AgentError REQUEST_INVALID. */

@@ -3,6 +3,7 @@ import os from "node:os";
 import type { Capabilities, Facts } from "@saf/protocol";
 import { AGENT_VERSION } from "../version.ts";
 
+/** As the enrolment API bounds it. */
 const MAX_LABEL_LENGTH = 128;
 
 export const CAPABILITIES: Capabilities = { protocolVersions: ["saf/1"] };

@@ -24,6 +24,7 @@ export interface NodeKeyOptions {
   readonly onRecovered: (name: string) => void;
 }
 
+/** A P-256 key in PEM is 241 bytes. */
 const MAX_KEY_BYTES = 4096;
 const ENGINE_KEY_MODE = 0o640;
 

@@ -66,6 +66,7 @@ export interface Member {
 
 /** The operator sends a handful of messages at a time; a flood of them is dropped and reported. */
 const MAX_INBOX = 64;
+/** A full disk rarely empties within seconds, and what is unwritten is in force already. */
 const FLUSH_RETRY_MS = 5000;
 /** Ends of a handshake that say more than that the operator is away. */
 const REFUSALS = new Set(["UNKNOWN_PEER", "WRONG_TRUST_DOMAIN", "BAD_CHAIN", "PIN_MISMATCH", "EXPIRED"]);

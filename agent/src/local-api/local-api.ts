@@ -37,6 +37,7 @@ export interface LocalApi {
 const MAX_BODY_BYTES = 16 * 1024;
 /** People and scripts of one host. */
 const MAX_CONNECTIONS = 32;
+/** Every answer is at hand; a client that takes longer to ask is gone. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const SOCKET_MODE = 0o660;
 

@@ -43,6 +43,7 @@ export interface DurableFile {
 type Generation =
   { readonly status: "absent" | "damaged" } | { readonly status: "intact"; readonly payload: string };
 
+/** The line that carries version, length and checksum. */
 const MAX_HEADER_BYTES = 128;
 const HEADER = /^saf-state\/1 (\d{1,10}) ([0-9a-f]{64})\n/;
 

@@ -3,6 +3,7 @@ import { codeOf, messageOf } from "../errors.ts";
 
 /** A screenful. */
 const MAX_ERRORS = 16;
+/** A line or two on a screen. */
 const MAX_MESSAGE_LENGTH = 256;
 
 export interface LoggedError {

@@ -45,6 +45,7 @@ export interface ClusterClient {
 
 /** A healthy API server answers these calls in milliseconds; this is patience with a busy one. */
 const REQUEST_TIMEOUT_MS = 15_000;
+/** Objects of one page, as kubectl asks for. */
 const PAGE_SIZE = 500;
 /** What the client library falls back to when it finds neither a kubeconfig nor a pod's service account. */
 const SERVER_OF_NO_KUBECONFIG = "http://localhost:8080";

@@ -1,5 +1,6 @@
 //! Variable-length integers of QUIC (RFC 9000 §16), in their shortest form only, so that each frame has one encoding.
 
+/// The longest varint (RFC 9000 §16).
 pub(super) const MAX_BYTES: usize = 8;
 
 /// What the beginning of some bytes says.

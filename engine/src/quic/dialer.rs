@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 /// An address on the same continent answers within this; a farther one is still in the race.
 const STAGGER: Duration = Duration::from_millis(250);
+/// A peer that restarts is back within this.
 const FIRST_REST: Duration = Duration::from_millis(100);
+/// A peer that is away for long costs one dial in this time, and is seen again within it.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

@@ -32,6 +32,7 @@ pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 pub const MAX_REVOKED: usize = 10_000;
 /// Tunnel addresses and routes.
 pub const MAX_TUNNEL_ADDRESSES: usize = 16;
+/// Routes into the tunnel: pools now, exit and site prefixes later.
 pub const MAX_TUNNEL_ROUTES: usize = 1_024;
 /// An opaque peer id, chosen by the client.
 pub const MAX_PEER_ID_BYTES: usize = 64;

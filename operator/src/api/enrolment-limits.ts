@@ -28,6 +28,7 @@ export interface EnrolmentLimits {
   readonly requestMs: number;
 }
 
+/** Each with its reason in the interface above it. */
 export const ENROLMENT_LIMITS: EnrolmentLimits = {
   requestsPerSource: { burst: 300, perSecond: 8 },
   joinsPerSource: { burst: 120, perSecond: 1 },

@@ -16,6 +16,7 @@ import { EnrolmentError } from "./errors.ts";
 import { requireDatedSignature, requireSignedBy } from "./signed-request.ts";
 import type { WaitingPolls } from "./waiting-polls.ts";
 
+/** As the JoinRequest schema bounds it. */
 const MAX_REASON = 256;
 
 export interface JoinPollInit {

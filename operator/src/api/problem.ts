@@ -2,6 +2,7 @@
 import { ENROLMENT_ERRORS, type EnrolmentErrorCode, type Problem } from "@saf/protocol";
 import { EnrolmentError } from "./errors.ts";
 
+/** A sentence or two; as the client bounds it. */
 const MAX_DETAIL = 1024;
 
 /** Codes of other domains, as this API says them. */

@@ -23,6 +23,7 @@ import { writePrivateFile } from "./private-file.ts";
 
 /** An engine is back within a second of a crash. */
 const RECONNECT: Backoff = { baseMs: 100, capMs: 2_000 };
+/** What the engine refuses once it may take when the next change is in; it is asked every few seconds anyway. */
 const APPLY_RETRY: Backoff = { baseMs: 100, capMs: 5_000 };
 /** Three chances before the intents end. */
 const REFRESH_MS = INTENT_LIFETIME_MS / 3;

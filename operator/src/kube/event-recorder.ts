@@ -13,7 +13,9 @@ import type { Log } from "../telemetry/log.ts";
 
 /** A burst of every node of a 1000-node fabric fits. */
 const MAX_WAITING = 2_000;
+/** For counting repeats: twice the burst. */
 const MAX_REMEMBERED = 4_096;
+/** A repeat within this raises the count of the Event there is; client-go takes ten minutes too. */
 const AGGREGATION_MS = 10 * 60_000;
 /** The API server refuses longer messages. */
 const MAX_MESSAGE_LENGTH = 1_024;

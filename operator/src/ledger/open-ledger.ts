@@ -21,6 +21,7 @@ import { advanceEpoch, readTerm, takeTerm } from "./terms.ts";
 import { findToken, listTokens, putToken, removeToken } from "./tokens.ts";
 
 const APPLICATION_NAME = "saf-ledger";
+/** Rows of one answer: a screen or an export in pages, never the whole table. */
 const MAX_AUDIT_PAGE = 1000;
 
 export interface LedgerInit {

@@ -7,8 +7,11 @@ import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
 import { NODE_ID_PATTERN, NODE_NAME_PATTERN } from "../identity/spiffe.ts";
 import { MAX_ENDPOINT_LENGTH } from "../ip/endpoint.ts";
 
+/** A host with more addresses than this tells the first ones; each costs its peers a dial. */
 export const MAX_CANDIDATES = 16;
+/** Two thousand peers with their candidates fit into MAX_DOCUMENT_BYTES. */
 export const MAX_PEERS = 2000;
+/** Only those whose certificates still run need naming; a fifth of the largest snapshot. */
 export const MAX_REVOCATIONS = 2000;
 
 const nodeId = z.string().regex(NODE_ID_PATTERN);

@@ -9,6 +9,7 @@ import { PIN_PATTERN, TOKEN_ID_PATTERN } from "../token/token.ts";
 import { capabilities, facts } from "./node-facts.ts";
 
 export const JOIN_PATH = "/v1alpha1/join";
+/** A join request is about 2 KiB. */
 export const MAX_JOIN_BODY_BYTES: number = 64 * 1024;
 /** Longest a GET may hang, seconds: below the idle timeout of common proxies. */
 export const MAX_WAIT_SECONDS = 25;

@@ -14,6 +14,7 @@ import { x509 } from "./x509.ts";
 import { IdentityError } from "./errors.ts";
 import { fingerprintOfKey } from "./fingerprint.ts";
 
+/** A P-256 request is under 600 bytes of PEM. */
 export const MAX_CSR_LENGTH = 4096;
 const P256 = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNING = { ...P256, hash: "SHA-256" } as const;

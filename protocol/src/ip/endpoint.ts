@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { AddressError } from "./cidr.ts";
 
+/** The longest IPv6 address in brackets with a port has 47 characters. */
 export const MAX_ENDPOINT_LENGTH = 64;
 
 export interface Endpoint {

@@ -35,6 +35,7 @@ const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/1
 const USELESS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"].map(parseCidr);
 /** What most private networks are cut into. A guess: a wrong one costs a failed probe, and `localityGroup` overrides it. */
 const SUBNET_LENGTH = { 4: 24, 6: 64 } as const;
+/** As localityGroup is bounded in the schema. */
 const MAX_LABEL_LENGTH = 63;
 const ORDER = { private: 0, host: 1, mapped: 2 } as const;
 

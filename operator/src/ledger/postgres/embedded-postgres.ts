@@ -30,12 +30,17 @@ const USER = "saf";
 const START_TIMEOUT_MS = 30_000;
 /** After a killed postmaster its last children hold the data for a moment, and a new one refuses to start. */
 const MAX_START_ATTEMPTS = 20;
+/** Starting takes a tenth of a second; looked at this often. */
 const POLL_MS = 50;
+/** Between two attempts to start: what a killed server's last children take to go. */
 const RETRY_MS = 250;
 /** For another user's connection to be seen gone when both leave at once. */
 const LAST_OUT_MS = 1_000;
+/** Four seconds on a slow disk; a full or dying one is given up on after two minutes. */
 const INITDB_TIMEOUT_MS = 120_000;
+/** A fast shutdown takes under a second; a checkpoint on a busy disk may take several. */
 const STOP_TIMEOUT_SECONDS = 20;
+/** A server on this host answers at once or is hung. */
 const PROBE_TIMEOUT_MS = 2_000;
 
 /** A control plane's ledger is small and has few users: little memory, few processes, no replication. */
