@@ -62,9 +62,9 @@ export function limitsIn(file: string, source: string): Limit[] {
 function reasonAbove(source: string, at: number): string {
   const above = source.slice(0, at).trimEnd();
   const block = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/$/.exec(above)?.[1];
-  const lines = /((?:\n *\/\/[\/!]?[^\n]*)+)$/.exec(above)?.[1];
+  const lines = /((?:\n *\/\/[/!]?[^\n]*)+)$/.exec(above)?.[1];
   return (block ?? lines ?? "")
-    .replaceAll(/^ *(\*|\/\/[\/!]?) ?/gm, "")
+    .replaceAll(/^ *(\*|\/\/[/!]?) ?/gm, "")
     .replaceAll(/\s+/g, " ")
     .replaceAll("|", "\\|")
     .trim();
