@@ -12,19 +12,14 @@
  *   <lab>/logs/<host>.<program>.log
  */
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
 import type { Host } from "./host.ts";
 import type { Lab } from "./lab.ts";
+import { type User, codePath, confinedCommand } from "./ordinary-user.ts";
 import type { SupervisedProcess } from "./supervisor.ts";
 
-/** An account by number: nothing is added to the machine's user database. The group has the same number. */
-export interface User {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** The account of the i-th agent of a lab. */
+/** The account of the i-th agent of a lab; its group has the same number. */
 export function agentUser(index: number): User {
   return { uid: 64101 + index, gid: 64101 + index };
 }
@@ -141,13 +136,6 @@ export function addOperator(lab: Lab, hostName: string, options: OperatorOptions
   );
 }
 
-/**
- * The programs see the work tree and Node at `<lab>/code`, read-only: they run as users who need not be able to reach
- * the place where the tree really is (a clone below /root). The mount is in the process's own mount namespace, which
- * `ip netns exec` makes, and ends with it.
- */
-const mountCode = 'mount -o bind,ro "$0" "$1" && shift && exec "$@"';
-
 function addProgram(
   lab: Lab,
   host: Host,
@@ -156,14 +144,10 @@ function addProgram(
   capabilities: string,
   command: readonly string[],
 ): SupervisedProcess {
-  const privileges = [
-    ["setpriv", "--reuid", String(user.uid), "--regid", String(user.gid), "--clear-groups"],
-    ["--bounding-set", capabilities, "--inh-caps", "-all", "--no-new-privs", "--pdeathsig", "KILL"],
-  ].flat();
-  const inMount = ["sh", "-c", mountCode, repositoryRoot, codeDirectory(lab), ...privileges, ...command];
+  const confined = confinedCommand({ user, capabilities, codeDirectory: codeDirectory(lab) }, command);
   return lab.supervisor.add({
     name: `${host.name}/${program}`,
-    command: ["ip", "netns", "exec", host.namespace, ...inMount],
+    command: ["ip", "netns", "exec", host.namespace, ...confined],
     logFile: join(lab.directory, "logs", `${host.name}.${program}.log`),
   });
 }
@@ -173,9 +157,8 @@ function codeDirectory(lab: Lab): string {
 }
 
 function nodeCommand(lab: Lab, main: string, config: string): string[] {
-  const node = relative(repositoryRoot, process.execPath);
-  const executable = node.startsWith("..") ? process.execPath : join(codeDirectory(lab), node);
-  return [executable, join(codeDirectory(lab), main), "--config", config];
+  const code = codeDirectory(lab);
+  return [codePath(code, process.execPath), codePath(code, join(repositoryRoot, main)), "--config", config];
 }
 
 function makeProgramDirectories(host: Host, program: "agent" | "operator", user: User): void {

@@ -20,12 +20,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { artifacts } from "../../../hack/bootstrap/artifacts.ts";
 import { startControlPlane, type ControlPlane } from "../../../hack/control-plane/control-plane.ts";
+import { codePath, confinedCommand } from "../../../hack/lab/ordinary-user.ts";
 import { createScratchDirectory } from "../../../hack/lab/scratch-directory.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../../..");
 /** `nobody`: initdb refuses root, and the operator needs no rights. */
 const ORDINARY = { uid: 65534, gid: 65534 } as const;
+const SUPERUSER = { uid: 0, gid: 0 } as const;
 export const NAMESPACE = "fabric";
 export const TRUST_DOMAIN = "stage.example";
 
@@ -90,6 +92,8 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     await child;
   };
 
+  const codeDirectory = folder(scratch.path, "code", SUPERUSER);
+  const operatorRights = { user: ORDINARY, capabilities: "-all", codeDirectory };
   const launch = (
     name: string,
     command: string,
@@ -160,9 +164,17 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     const logFile = join(scratch.path, `operator-${holder}.log`);
     const child = launch(
       `operator-${holder}`,
-      process.execPath,
-      [join(root, "operator/src/main.ts"), "--config", config],
-      ORDINARY,
+      "unshare",
+      [
+        "--mount",
+        ...confinedCommand(operatorRights, [
+          codePath(operatorRights.codeDirectory, process.execPath),
+          codePath(operatorRights.codeDirectory, join(root, "operator/src/main.ts")),
+          "--config",
+          config,
+        ]),
+      ],
+      SUPERUSER,
     );
     return {
       pid: child.pid ?? -1,
