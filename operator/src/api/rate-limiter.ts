@@ -21,7 +21,7 @@ interface Bucket {
 /** About 1 MB of buckets. */
 const MAX_KEYS = 10_000;
 
-/** @param nowMs A monotonic clock, milliseconds. */
+/** @param nowMs Milliseconds; a clock that is set back refills nothing. */
 export function createRateLimiter(
   { burst, perSecond }: BucketRate,
   nowMs: () => number,
@@ -34,7 +34,7 @@ export function createRateLimiter(
     const atMs = nowMs();
     const before = buckets.get(key);
     if (!before) return { tokens: burst, atMs };
-    const gained = ((atMs - before.atMs) / 1000) * perSecond;
+    const gained = (Math.max(0, atMs - before.atMs) / 1000) * perSecond;
     return { tokens: Math.min(burst, before.tokens + gained), atMs };
   };
 

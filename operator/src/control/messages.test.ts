@@ -110,3 +110,32 @@ it.each([
   expect(replies).toEqual([{ kind: "refused", body: { code, message: expect.any(String) } }]);
   expect(fleet.facts(NODE).heartbeat).toBeNull();
 });
+
+it("does not read what a node says too often, and hears the others", async () => {
+  const { handle, say, replies, clock } = bench();
+  const payload = Buffer.from(JSON.stringify(heartbeat));
+  for (let i = 0; i < 10_000; i += 1) await handle(NODE, "heartbeat", payload);
+  expect(replies).toHaveLength(100);
+  for (let i = 0; i < 10_000; i += 1) await handle(NODE, "renew", Buffer.from("{}"));
+  expect(replies).toHaveLength(100);
+  await handle("another", "heartbeat", payload);
+  expect(replies).toHaveLength(101);
+  await clock.advance(1_000);
+  await say("heartbeat", heartbeat);
+  expect(replies).toHaveLength(102);
+});
+
+it("lets no node move the fabric at will, and takes its place when it rests", async () => {
+  const { say, fleet, clock } = bench();
+  const moved: string[] = [];
+  fleet.onChange((nodeId, aspects) => void (aspects.includes("reachability") && moved.push(nodeId)));
+  for (let i = 0; i < 300; i += 1) {
+    await say("heartbeat", { ...heartbeat, candidates: [`192.168.1.5:${1000 + i}`] });
+    await clock.advance(200);
+  }
+  // The first, ten at once, and one in ten seconds of a minute.
+  expect(moved.length).toBeLessThanOrEqual(1 + 10 + 6);
+  await clock.advance(10_000);
+  await say("heartbeat", heartbeat);
+  expect(fleet.facts(NODE).candidates).toEqual(heartbeat.candidates);
+});

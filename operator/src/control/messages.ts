@@ -1,4 +1,5 @@
 /** What nodes say on their control sessions, and what the operator answers. Who speaks is known from the session. */
+import { isDeepStrictEqual } from "node:util";
 import {
   decodeEnvelope,
   EnvelopeError,
@@ -6,6 +7,7 @@ import {
   type Heartbeat,
   type OperatorEnvelope,
 } from "@saf/protocol";
+import { createRateLimiter, type BucketRate } from "../api/rate-limiter.ts";
 import type { Authority } from "../authority/authority.ts";
 import type { Clock } from "../kube/clock.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -15,10 +17,14 @@ import type { Fleet } from "./fleet.ts";
 const MAX_PAYLOAD_BYTES = 16 * 1024;
 /** An agent renews after half of a certificate's life, which is a minute at the very least. */
 const RENEWAL_GAP_MS = 5_000;
+/** An honest agent says something every 5 s and after each snapshot, of which there are five a second at most. What is more is not read. */
+const MESSAGES: BucketRate = { burst: 100, perSecond: 5 };
+/** A change of candidates makes an epoch for the whole fabric: one node must not make them at will. A roaming one needs few. */
+const MOVES: BucketRate = { burst: 10, perSecond: 0.1 };
 
 export interface MessageHandlerInit {
   readonly authority: Pick<Authority, "issueNodeCertificate">;
-  readonly fleet: Pick<Fleet, "heard">;
+  readonly fleet: Pick<Fleet, "heard" | "facts">;
   readonly clock: Clock;
   readonly log: Log;
   readonly reply: (nodeId: string, envelope: OperatorEnvelope) => Promise<unknown>;
@@ -30,9 +36,19 @@ export type MessageHandler = (nodeId: string, kind: string, payload: Uint8Array)
 export function createMessageHandler(init: MessageHandlerInit): MessageHandler {
   const { fleet, clock, log, reply } = init;
   const renewals = new Map<string, number>();
+  const nowMs = (): number => clock.nowMs();
+  const messages = createRateLimiter(MESSAGES, nowMs);
+  const moves = createRateLimiter(MOVES, nowMs);
+
+  /** A node that moves too often stays where it was; its next heartbeat asks again. */
+  const placed = (nodeId: string, body: Heartbeat): Heartbeat => {
+    const { candidates } = fleet.facts(nodeId);
+    if (candidates === null || isDeepStrictEqual(candidates, body.candidates)) return body;
+    return moves.take(nodeId) === 0 ? body : { ...body, candidates: [...candidates] };
+  };
 
   const heartbeat = async (nodeId: string, body: Heartbeat): Promise<void> => {
-    fleet.heard(nodeId, body, clock.nowMs());
+    fleet.heard(nodeId, placed(nodeId, body), clock.nowMs());
     const time = Math.floor(clock.nowMs() / 1000);
     await reply(nodeId, { kind: "heartbeat-ack", body: { sequence: body.sequence, time } });
   };
@@ -58,6 +74,7 @@ export function createMessageHandler(init: MessageHandlerInit): MessageHandler {
   };
 
   return async (nodeId, kind, payload) => {
+    if (messages.take(nodeId) > 0) return;
     try {
       if (payload.length > MAX_PAYLOAD_BYTES)
         throw new EnvelopeError("ENVELOPE_TOO_LARGE", `${kind} is too large`);

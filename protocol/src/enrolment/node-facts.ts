@@ -1,7 +1,11 @@
 /** What a node says of itself. Shown to people and used for ranking; never a permission. */
 import { z } from "zod";
 
-const label = z.string().max(128);
+/** Terminals, Kubernetes objects and PostgreSQL show and keep it: no control characters, no half surrogates. */
+const label = z
+  .string()
+  .max(128)
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u);
 
 export const facts = z.object({
   hostname: label,

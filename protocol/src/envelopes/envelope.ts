@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { facts, capabilities } from "../enrolment/node-facts.ts";
 import { MAX_CSR_LENGTH } from "../identity/csr.ts";
-import { MAX_CANDIDATES } from "../documents/node-snapshot.ts";
+import { MAX_CANDIDATES, MAX_PEERS } from "../documents/node-snapshot.ts";
 import { MAX_DOCUMENT_BYTES } from "../documents/document.ts";
 import { MAX_ENDPOINT_LENGTH } from "../ip/endpoint.ts";
 
@@ -14,7 +14,12 @@ export const MAX_ENVELOPE_BYTES: number = MAX_DOCUMENT_BYTES;
 
 const count = z.int().nonnegative();
 
-const applied = z.object({ term: count, epoch: count, issuedAt: count, expiresAt: count });
+/** The end of the year 9999, unix seconds: what RFC 3339 can write. */
+const MAX_TIME = 253_402_300_799;
+const time = z.int().min(0).max(MAX_TIME);
+const peerCount = z.int().min(0).max(MAX_PEERS);
+
+const applied = z.object({ term: count, epoch: count, issuedAt: time, expiresAt: time });
 
 /** Agent → operator. */
 export const fromAgent = {
@@ -26,10 +31,10 @@ export const fromAgent = {
     candidates: z.array(z.string().max(MAX_ENDPOINT_LENGTH)).max(MAX_CANDIDATES),
     /** The snapshot it lives by. */
     applied: applied.nullable(),
-    peers: z.object({ known: count, direct: count }),
+    peers: z.object({ known: peerCount, direct: peerCount }),
     degraded: z.boolean(),
     /** Unix seconds. */
-    certificateNotAfter: count,
+    certificateNotAfter: time,
   }),
   renew: z.object({ csr: z.string().max(MAX_CSR_LENGTH) }),
 } as const;
