@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ring::digest::{SHA256, digest};
 use serde_json::json;
 
 use super::Engine;
@@ -16,7 +17,6 @@ use crate::log;
 use crate::policy::{PeerIndex, Policy};
 use crate::quic::{Identity, IdentityError, IdentityParts, TrustTable, TrustedPeer};
 use crate::socket::messages::{ApplyResult, CommandError, Desired, IdentityIntent, codes};
-use crate::tun::{Tunnel, TunnelSettings};
 
 /// A P-256 key in PEM is 241 bytes.
 const MAX_KEY_BYTES: u64 = 16 << 10;
@@ -26,7 +26,8 @@ const MAX_KEY_BYTES: u64 = 16 << 10;
 pub(super) struct IdentitySource {
     intent: IdentityIntent,
     trust_domain: String,
-    key_pem: Vec<u8>,
+    /// Of the key file; the key itself is not kept.
+    key_digest: Vec<u8>,
 }
 
 impl Engine {
@@ -43,6 +44,12 @@ impl Engine {
             changed.push("identity".to_owned());
         }
         self.change_plan(plan, &mut changed);
+        if !changed.is_empty() {
+            log::info(
+                "applied",
+                json!({ "revision": desired.revision, "changes": changed.len() }),
+            );
+        }
         Ok(ApplyResult { changed })
     }
 
@@ -57,7 +64,7 @@ impl Engine {
         let source = IdentitySource {
             intent: plan.identity.clone(),
             trust_domain: plan.trust_domain.clone(),
-            key_pem,
+            key_digest: digest(&SHA256, &key_pem).as_ref().to_vec(),
         };
         if self.identity_source.as_ref() == Some(&source) {
             return Ok(None);
@@ -67,7 +74,7 @@ impl Engine {
             trust_domain: &source.trust_domain,
             chain_pem: &source.intent.certificate_chain_pem,
             ca_pem: &source.intent.ca_certificates_pem,
-            key_pem: &source.key_pem,
+            key_pem: &key_pem,
         };
         let identity =
             Identity::new(&parts, self.trust.clone(), self.now.unix_ms).map_err(identity_error)?;
@@ -87,56 +94,16 @@ impl Engine {
         Ok(key)
     }
 
-    /// Says whether anything changed. What fails half-way is gone back on; what can't be gone back on is removed.
-    fn change_tunnel(&mut self, wanted: Option<&TunnelSettings>) -> Result<bool, CommandError> {
-        let failed = |error: io::Error| CommandError::new(codes::TUNNEL_FAILED, error.to_string());
-        let Some(wanted) = wanted else {
-            return Ok(self.tunnel.take().is_some());
-        };
-        let Some(tunnel) = &mut self.tunnel else {
-            let limits = self.config.tunnel.as_ref();
-            let limits = limits.ok_or_else(|| {
-                CommandError::new(codes::PREFIX_FORBIDDEN, "this engine may have no tunnel")
-            })?;
-            self.tunnel = Some(Tunnel::open(&limits.interface, wanted).map_err(failed)?);
-            return Ok(true);
-        };
-        let before = tunnel.settings().clone();
-        if before == *wanted {
-            return Ok(false);
-        }
-        if let Err(error) = tunnel.configure(wanted) {
-            if tunnel.configure(&before).is_err() {
-                self.tunnel = None;
-            }
-            return Err(failed(error));
-        }
-        Ok(true)
-    }
-
-    /// The interface was taken away from outside; what was applied still holds, so it is made again.
-    pub(super) fn lose_tunnel(&mut self, error: &io::Error) {
-        let problem = error.to_string();
-        log::error("the tunnel interface is gone", json!({ "error": problem }));
-        self.tunnel = None;
-        self.restore_tunnel();
-    }
-
-    pub(super) fn restore_tunnel(&mut self) {
-        let wanted = self.plan.as_ref().and_then(|plan| plan.tunnel.clone());
-        if self.tunnel.is_none()
-            && wanted.is_some()
-            && let Err(error) = self.change_tunnel(wanted.as_ref())
-        {
-            log::error(
-                "the tunnel can't be made again",
-                json!({ "error": error.message }),
-            );
-        }
-    }
-
     fn change_plan(&mut self, plan: Plan, changed: &mut Vec<String>) {
-        let old = self.plan.take();
+        let ours = &plan.identity.spiffe_id;
+        let old = self
+            .plan
+            .take()
+            .filter(|old| old.identity.spiffe_id == *ours);
+        if old.is_none() {
+            // Sessions under another name of ours say nothing about this one.
+            self.drop_peers(CloseCode::GoingAway, "another identity");
+        }
         let peer_changes = changes(old.as_ref(), &plan);
         changed.extend(peer_changes.iter().map(PeerChange::describe));
         if let Some(old) = &old {
@@ -267,6 +234,16 @@ impl Engine {
 
     /// Wants nothing any more: no peers, no tunnel, no handshakes. With GOING_AWAY the sessions say goodbye; else they end at once.
     pub(super) fn drop_intents(&mut self, code: CloseCode, message: &str) {
+        self.drop_peers(code, message);
+        self.plan = None;
+        self.identity_source = None;
+        self.endpoint.set_identity(None);
+        self.trust.replace(TrustTable::default());
+        self.policy = Policy::default();
+        self.tunnel = None;
+    }
+
+    fn drop_peers(&mut self, code: CloseCode, message: &str) {
         for index in self.peers.indexes() {
             if code == CloseCode::GoingAway {
                 self.say_goodbye(index, message);
@@ -275,12 +252,6 @@ impl Engine {
             }
             self.peers.remove(index);
         }
-        self.plan = None;
-        self.identity_source = None;
-        self.endpoint.set_identity(None);
-        self.trust.replace(TrustTable::default());
-        self.policy = Policy::default();
-        self.tunnel = None;
     }
 }
 

@@ -17,8 +17,11 @@ const GOODBYE: Duration = Duration::from_millis(1_500);
 
 impl Engine {
     pub(super) fn take_commands(&mut self) {
-        if self.signals.taken() {
+        if self.ready.signals && self.signals.taken() {
             self.stop();
+        }
+        if !self.ready.commands {
+            return;
         }
         for _ in 0..COMMANDS_PER_TURN {
             // On the way out nothing new is begun; who waits sees the socket close.

@@ -22,28 +22,31 @@ const TUNNEL_PACKETS_PER_TURN: usize = 128;
 impl Engine {
     /// Step 1.
     pub(super) fn receive_udp(&mut self) {
-        let sockets = self.sockets.iter().count();
-        for index in 0..sockets {
-            for _ in 0..RECEIVES_PER_TURN {
-                let Some(socket) = self.sockets.iter().nth(index) else {
+        for index in 0..self.sockets.count() {
+            if self.ready.sockets.get(index) == Some(&true) {
+                self.receive_from(index);
+            }
+        }
+    }
+
+    fn receive_from(&mut self, index: usize) {
+        for _ in 0..RECEIVES_PER_TURN {
+            let Some(socket) = self.sockets.get(index) else {
+                return;
+            };
+            let received = match socket.receive(self.udp_memory.room(MAX_RECEIVE_BYTES)) {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(error) => {
+                    let problem = error.to_string();
+                    log::error("receiving failed", json!({ "error": problem }));
                     return;
-                };
-                let received = match socket.receive(self.udp_memory.room(MAX_RECEIVE_BYTES)) {
-                    Ok(Some(received)) => received,
-                    Ok(None) => break,
-                    Err(error) => {
-                        log::error(
-                            "receiving from the network failed",
-                            json!({ "error": error.to_string() }),
-                        );
-                        break;
-                    }
-                };
-                let mut packets = self.udp_memory.take(received.bytes);
-                while !packets.is_empty() {
-                    let packet = packets.split_to(received.segment_bytes.min(packets.len()));
-                    self.receive_packet(received.remote, received.local, packet);
                 }
+            };
+            let mut packets = self.udp_memory.take(received.bytes);
+            while !packets.is_empty() {
+                let packet = packets.split_to(received.segment_bytes.min(packets.len()));
+                self.receive_packet(received.remote, received.local, packet);
             }
         }
     }
@@ -101,7 +104,7 @@ impl Engine {
             match (from, bytes) {
                 (StreamBytes::Control, Some(bytes)) => self.on_control_bytes(key, &bytes),
                 (StreamBytes::Control, None) => {
-                    self.fail_link(key, CloseCode::ProtocolError, "the control stream ended");
+                    self.close_link(key, CloseCode::ProtocolError, "the control stream ended");
                 }
                 (StreamBytes::Lane(number), Some(bytes)) => {
                     self.on_lane_bytes(key, number, &bytes);
@@ -141,7 +144,7 @@ impl Engine {
             match reader.next() {
                 Ok(Some(packet)) => self.deliver(peer, &packet),
                 Ok(None) => break,
-                Err(code) => return self.fail_link(key, code, "a lane stream is malformed"),
+                Err(code) => return self.close_link(key, code, "a lane stream is malformed"),
             }
         }
         if let Some(link) = self.link_mut(key) {
@@ -176,6 +179,9 @@ impl Engine {
 
     /// Step 4.
     pub(super) fn receive_tunnel(&mut self) {
+        if !self.ready.tunnel {
+            return;
+        }
         for _ in 0..TUNNEL_PACKETS_PER_TURN {
             let Some(tunnel) = &self.tunnel else { return };
             match tunnel.receive(&mut self.tunnel_memory) {
@@ -230,13 +236,8 @@ impl Engine {
         if let Err(error) = session.on_bytes(bytes, now) {
             // What came before the fault still counts.
             self.on_session_events(key);
-            self.fail_link(key, error.code, &error.message);
+            self.close_link(key, error.code, &error.message);
         }
-    }
-
-    /// A rule of the protocol was broken: the session ends with its code.
-    pub(super) fn fail_link(&mut self, key: ConnectionKey, code: CloseCode, message: &str) {
-        self.close_link(key, code, message);
     }
 }
 

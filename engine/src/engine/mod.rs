@@ -23,6 +23,7 @@ mod refusals;
 mod report;
 mod sessions;
 mod timed;
+mod tunnel;
 
 use std::collections::VecDeque;
 use std::io;
@@ -58,6 +59,27 @@ pub struct Parts {
     pub notes: Vec<String>,
 }
 
+/// What there was to read after the last wait; the steps leave the rest alone.
+#[derive(Default)]
+struct Ready {
+    commands: bool,
+    signals: bool,
+    sockets: Vec<bool>,
+    tunnel: bool,
+}
+
+impl Ready {
+    fn new(ready: &[bool], sockets: usize) -> Ready {
+        let at = |index: usize| ready.get(index).copied().unwrap_or(false);
+        Ready {
+            commands: at(0),
+            signals: at(1),
+            sockets: (0..sockets).map(|index| at(2 + index)).collect(),
+            tunnel: at(2 + sockets),
+        }
+    }
+}
+
 pub struct Engine {
     config: Config,
     hello: HelloResult,
@@ -84,6 +106,7 @@ pub struct Engine {
     links: Vec<Option<Box<Link>>>,
     /// Connections to be driven in this turn.
     work: VecDeque<ConnectionKey>,
+    ready: Ready,
     udp_memory: Arena,
     transmit: Vec<u8>,
 
@@ -115,6 +138,7 @@ impl Engine {
             endpoint: Endpoint::new(&parts.reset_key),
             links: Vec::new(),
             work: VecDeque::new(),
+            ready: Ready::default(),
             udp_memory: Arena::default(),
             transmit: Vec::with_capacity(outbound::TRANSMIT_BYTES),
             tunnel: None,
@@ -144,42 +168,32 @@ impl Engine {
     /// Step 7.
     fn wait(&mut self) -> io::Result<()> {
         let stalled = self.sockets.is_stalled();
-        let mut interests = vec![
-            Interest {
-                fd: self.port.as_fd(),
-                readable: true,
-                writable: false,
-            },
-            Interest {
-                fd: self.signals.as_fd(),
-                readable: true,
-                writable: false,
-            },
-        ];
-        for socket in self.sockets.iter() {
-            interests.push(Interest {
-                fd: socket.as_fd(),
-                readable: true,
-                writable: stalled,
-            });
-        }
-        if let Some(tunnel) = &self.tunnel {
-            interests.push(Interest {
-                fd: tunnel.as_fd(),
-                readable: true,
-                writable: false,
-            });
-        }
         let next = if self.work.is_empty() || stalled {
             self.next_timer()
         } else {
             Some(self.now.instant)
         };
         // The clock again, only for the length of the wait.
-        wait(
-            &interests,
-            next.map(|at| at.saturating_duration_since(Instant::now())),
-        )
+        let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
+        let ready = wait(&self.interests(stalled), timeout)?;
+        self.ready = Ready::new(&ready, self.sockets.count());
+        Ok(())
+    }
+
+    /// In the order in which `Ready` takes them apart.
+    fn interests(&self, stalled: bool) -> Vec<Interest<'_>> {
+        let reading = |fd| Interest {
+            fd,
+            readable: true,
+            writable: false,
+        };
+        let mut interests = vec![reading(self.port.as_fd()), reading(self.signals.as_fd())];
+        interests.extend(self.sockets.iter().map(|socket| Interest {
+            writable: stalled,
+            ..reading(socket.as_fd())
+        }));
+        interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
+        interests
     }
 
     /// Puts a connection on the list of work, once.

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::Engine;
 use super::link::Link;
 use crate::frames::CloseCode;
+use crate::log;
 use crate::policy::PeerIndex;
 use crate::quic::ConnectionKey;
 use crate::socket::messages::Event;
@@ -71,7 +74,7 @@ impl Engine {
         };
         match session.on_timeout(now) {
             Ok(()) => self.schedule(key),
-            Err(error) => self.fail_link(key, error.code, &error.message),
+            Err(error) => self.close_link(key, error.code, &error.message),
         }
     }
 
@@ -161,6 +164,7 @@ impl Engine {
 
     /// Nobody renewed the intent: the engine stops by itself.
     fn expire_all(&mut self) {
+        log::warn("the intent expired", json!({}));
         self.drop_intents(CloseCode::Expired, "the intent is over");
         self.publish(Event::Expired {
             what: "desired".to_owned(),

@@ -38,6 +38,14 @@ impl UdpSockets {
         self.sockets.iter()
     }
 
+    pub fn count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    pub fn get(&self, index: usize) -> Option<&UdpSocket> {
+        self.sockets.get(index)
+    }
+
     pub fn is_stalled(&self) -> bool {
         self.stalled.is_some()
     }
