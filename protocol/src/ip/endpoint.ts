@@ -10,9 +10,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Throws AddressError. Names are not endpoints: nothing here resolves. */
+/** Throws AddressError. Names are not endpoints: nothing here resolves. Nor are zones: they mean something on one host only. */
 export function parseEndpoint(text: string): Endpoint {
-  const match = text.length <= MAX_ENDPOINT_LENGTH ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) : null;
+  const match =
+    text.length <= MAX_ENDPOINT_LENGTH ? /^(?:\[([^\]%]+)\]|([^:]+)):(\d{1,5})$/.exec(text) : null;
   const [, v6, v4, portText] = match ?? [];
   const port = Number(portText);
   const address = v6 ?? v4;

@@ -43,7 +43,7 @@ const candidate = fc.oneof(
   fc.tuple(fc.ipV4(), fc.nat(70_000)).map(([ip, port]) => `${ip}:${port}`),
   fc.tuple(fc.ipV6(), fc.nat(70_000)).map(([ip, port]) => `[${ip}]:${port}`),
   fc.constantFrom(
-    "[::ffff:1.2.3.4]:1",
+    "[::ffff:127.0.0.1]:22",
     "[fe80::1%eth0]:7443",
     "1.2.3.4:00080",
     "0x7f.1:1",
@@ -106,6 +106,7 @@ it("is decided from any heartbeat that is accepted, within the schema's bounds",
       const status = statusAfter(body);
       expect(() => fabricNodeKind.validate({ ...node, status })).not.toThrow();
       // oxlint-disable-next-line no-control-regex -- that is the point
+      expect(JSON.stringify(status?.candidates ?? [])).not.toMatch(/%|ffff:127\.|0x/);
       expect(JSON.stringify(status?.version ?? "")).not.toMatch(/\\u00[01]|\\[nrtbf]/);
     }),
     { numRuns: 2_000 },
@@ -137,4 +138,22 @@ it.each<[string, Partial<Heartbeat>]>([
   ["half a surrogate in its host name", { facts: { ...good.facts, hostname: "a\ud800" } }],
 ])("refuses %s", (_what, changes) => {
   expect(received({ ...good, ...changes })).toBeUndefined();
+});
+
+it.each([
+  "[fe80::1%eth0]:7443",
+  "[2001:db8::1%1]:7443",
+  "[::ffff:127.0.0.1]:22",
+  "[::ffff:7f00:1]:22",
+  "[0:0:0:0:0:ffff:10.0.0.1]:53",
+  "0x7f.1:1",
+  "localhost:1",
+  "192.168.1.5:0",
+  "\u0000",
+])("has no place for %j, and one for the others", (candidate) => {
+  const body = received({ ...good, candidates: [candidate, "192.168.1.5:7443"] });
+  expect(body && statusAfter(body)?.candidates).toEqual([
+    { endpoint: "192.168.1.5:7443", kind: "private" },
+    { endpoint: "203.0.113.7:7443", kind: "mapped" },
+  ]);
 });

@@ -31,8 +31,19 @@ export const NOWHERE: Place = { natGroup: null, locality: null, candidates: [] }
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"].map(
   parseCidr,
 );
-/** Nobody can dial these: unspecified, loopback, multicast and above, and IPv6 link-local without its zone. */
-const USELESS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"].map(parseCidr);
+/**
+ * Nobody can dial these: unspecified, loopback, multicast and above, and IPv6 link-local without its zone. Nor IPv4 written as IPv6, which
+ * would lead peers to their own loopback and networks past all the rules here.
+ */
+const USELESS = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "224.0.0.0/3",
+  "::/127",
+  "::ffff:0:0/96",
+  "fe80::/10",
+  "ff00::/8",
+].map(parseCidr);
 /** What most private networks are cut into. A guess: a wrong one costs a failed probe, and `localityGroup` overrides it. */
 const SUBNET_LENGTH = { 4: 24, 6: 64 } as const;
 /** As localityGroup is bounded in the schema. */
