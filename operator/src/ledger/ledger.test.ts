@@ -190,12 +190,12 @@ describe("tokens", () => {
     await expect(admit()).rejects.toEqual(refusal("TOKEN_UNKNOWN"));
     await ledger.putToken(term, tokenSpec({ expiresAt: START }));
     await expect(admit()).rejects.toEqual(refusal("TOKEN_EXPIRED"));
-    await ledger.putToken(term, tokenSpec({ revoked: true }));
-    await expect(admit()).rejects.toEqual(refusal("TOKEN_REVOKED"));
     await ledger.putToken(term, tokenSpec());
     await expect(admit({ requestedRoles: ["relay", "storage"] })).rejects.toEqual(
       refusal("ROLE_NOT_ALLOWED"),
     );
+    await ledger.putToken(term, tokenSpec({ revoked: true }));
+    await expect(admit()).rejects.toEqual(refusal("TOKEN_REVOKED"));
     expect((await ledger.token("lab"))?.uses).toBe(0);
   });
 
@@ -210,6 +210,13 @@ describe("tokens", () => {
     expect((await ledger.putToken(term, tokenSpec())).uses).toBe(1);
     await ledger.removeToken(term, "lab");
     expect((await ledger.putToken(term, other)).uses).toBe(0);
+  });
+
+  it("stay revoked when their object is deleted and made again", async () => {
+    await ledger.putToken(term, tokenSpec({ revoked: true }));
+    await ledger.removeToken(term, "lab");
+    expect((await ledger.putToken(term, tokenSpec())).revoked).toBe(true);
+    await expect(admit()).rejects.toEqual(refusal("TOKEN_REVOKED"));
   });
 
   it("are audited when they change, and not when the same is said again", async () => {

@@ -147,7 +147,7 @@ export interface Ledger {
   // Tokens
   /** Makes or updates (all but the hash). Throws FENCED, TOKEN_CONFLICT. */
   putToken(term: number, token: TokenSpec): Promise<Token>;
-  /** Its JoinToken is gone: unknown from now on. The same hash under the same name would find its uses again. Throws FENCED. */
+  /** Its JoinToken is gone: unknown from now on. The same hash under the same name would find its uses and its revocation again. Throws FENCED. */
   removeToken(term: number, name: string): Promise<void>;
   token(name: string): Promise<Token | undefined>;
   listTokens(): Promise<Token[]>;

@@ -15,11 +15,14 @@ export async function putToken(session: DecidingSession, spec: TokenSpec): Promi
     .executeTakeFirst();
   if (before && !before.removed && before.hash !== spec.hash)
     throw new LedgerError("TOKEN_CONFLICT", `a token ${spec.name} with another hash exists`);
+  // Deleted and made again it is still the same secret: neither its uses nor its revocation are forgotten.
+  const known = before?.hash === spec.hash ? before : undefined;
   const row = {
     ...spec,
     allowedRoles: [...spec.allowedRoles],
     removed: false,
-    uses: before?.hash === spec.hash ? before.uses : 0,
+    revoked: spec.revoked || (known?.revoked ?? false),
+    uses: known?.uses ?? 0,
   };
   const after = await session.db
     .insertInto("tokens")

@@ -75,7 +75,12 @@ function ready(input: NodeInput, [approval, identity, connection, snapshot]: rea
 function approved({ node, identity }: NodeInput): Finding {
   if (!identity) return finding("Approved", "False", "NotEnrolled", "no host was approved under this name");
   if (!belongs(node, identity))
-    return finding("Approved", "False", "IdentityMismatch", "another node was approved under this name");
+    return finding(
+      "Approved",
+      "False",
+      "IdentityMismatch",
+      "another node was approved under this name: delete this object to see that one",
+    );
   if (identity.status === "Revoked")
     return finding("Approved", "False", "Revoked", identity.reason || "revoked");
   return finding("Approved", "True", "Approved", `member ${identity.nodeId}`);
@@ -193,9 +198,10 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
   };
 }
 
-/** Nobody talks to a revoked node, whatever it counted last. */
-function peersOf({ node, identity, facts }: NodeInput): FabricNodeStatus["peers"] {
-  if (identity?.status !== "Active") return undefined;
+/** Nobody talks to a revoked node, whatever it counted last; and what a silent one counted is no longer known. */
+function peersOf(input: NodeInput): FabricNodeStatus["peers"] {
+  const { node, identity, facts, nowMs } = input;
+  if (identity?.status !== "Active" || nowMs >= staleAtMs(input)) return undefined;
   return facts.heartbeat ? { ...facts.heartbeat.peers } : node.status?.peers;
 }
 

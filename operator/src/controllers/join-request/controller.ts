@@ -9,15 +9,18 @@
 import type { JoinRequest } from "@saf/crds";
 import type { JoinRequestRecord } from "../../ledger/ledger.ts";
 import type { Again } from "../../kube/work-queue.ts";
+import { isKubeError } from "../../kube/errors.ts";
 import { codeOf } from "../controller.ts";
 import { applyNode } from "../fabric-node/apply-node.ts";
 import { JOIN_REQUESTS, ROLE_ASSIGNMENTS, FABRIC_NODES } from "../resources.ts";
 import type { Scope } from "../scope.ts";
 import { writeStatus } from "../status-writer.ts";
-import { decideRequestStatus, rolesOf, shows, specFor, verdictOf, type Obstacle } from "./decide.ts";
+import { decideRequestStatus, rolesOf, shows, specFor, tells, verdictOf, type Obstacle } from "./decide.ts";
 
 /** An address or a name may become free at any time without an event that leads here. */
 const OBSTACLE_RETRY_MS = 15_000;
+/** For people; the API server's own messages can be long. */
+const MAX_MESSAGE = 1_024;
 
 export interface RequestHooks {
   /** The decision is in the ledger and its node can be met: whoever waits for it may be told. */
@@ -31,24 +34,19 @@ export function reconcileRequest(
   const { caches, client, clock, ledger } = scope;
   return async (name) => {
     const request = caches.requests.get(name);
-    if (request && isShown(request)) return undefined;
     const row = await ledger.joinRequest(name);
     if (!request) {
       if (row?.decision === "Pending")
         await client.apply(JOIN_REQUESTS, { metadata: { name }, spec: specFor(row) });
       return undefined;
     }
-    const { after, obstacle } = await decide(scope, hooks, request, row);
-    if (after?.decision === "Approved" && shows(request, after)) await admit(scope, after);
+    const { after, ...decided } = await decide(scope, hooks, request, row);
+    const due = after?.decision === "Approved" && shows(request, after) && !tells(request, after);
+    const obstacle = due ? await admit(scope, after) : decided.obstacle;
     const status = decideRequestStatus({ request, row: after, obstacle, nowMs: clock.nowMs() });
     await writeStatus(scope, JOIN_REQUESTS, request, status);
     return obstacle ? { afterMs: OBSTACLE_RETRY_MS } : undefined;
   };
-}
-
-/** The first decision is final, and its consequences are there before it is shown. */
-function isShown({ status }: JoinRequest): boolean {
-  return status?.decision === "Approved" || status?.decision === "Denied";
 }
 
 interface Decided {
@@ -85,7 +83,19 @@ function obstacleFrom(error: unknown): Obstacle | undefined {
   return undefined;
 }
 
-async function admit(scope: Scope, row: JoinRequestRecord): Promise<void> {
+/** An object of the same name that is not ours to change must not hide that the host was approved. */
+async function admit(scope: Scope, row: JoinRequestRecord): Promise<Obstacle | undefined> {
+  try {
+    await makeObjects(scope, row);
+    return undefined;
+  } catch (error) {
+    if (!isKubeError(error, "INVALID")) throw error;
+    const message = `an object of the same name is in the way, delete it: ${error.message}`;
+    return { reason: "ObjectInTheWay", message: message.slice(0, MAX_MESSAGE) };
+  }
+}
+
+async function makeObjects(scope: Scope, row: JoinRequestRecord): Promise<void> {
   const identity = scope.identities.byName(row.nodeName);
   if (identity?.nodeId !== row.nodeId) return;
   const node = await applyNode(scope.client, identity);

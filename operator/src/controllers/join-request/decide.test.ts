@@ -1,8 +1,10 @@
 import type { Approval, JoinRequest } from "@saf/crds";
 import type { JoinRequestRecord } from "../../ledger/ledger.ts";
-import { decideRequestStatus, shows, specFor, verdictOf } from "./decide.ts";
+import { decideRequestStatus, shows, specFor, tells, verdictOf, type Obstacle } from "./decide.ts";
 
 const NOW_MS = 1_800_000_000_000;
+
+const ID = "11111111-2222-4333-8444-555555555555";
 
 const row: JoinRequestRecord = {
   requestId: "home-a-aaaaaaaa",
@@ -68,8 +70,42 @@ describe("shows", () => {
     ["another name", { nodeName: "home-b" }],
     ["another token", { tokenName: "other" }],
     ["fewer roles", { requestedRoles: ["relay"] }],
+    ["a nicer host name", { facts: { ...row.facts, hostname: "the-boss" } }],
+    ["another area", { area: "cellar" }],
+    ["other candidates", { candidates: [] }],
   ])("refuses %s", (_what, changes) => {
     expect(shows(request([], changes), row)).toBe(false);
+  });
+});
+
+describe("tells", () => {
+  const approved = {
+    ...row,
+    decision: "Approved",
+    decidedBy: "ann",
+    decidedAt: 1,
+    reason: "",
+    nodeId: ID,
+  } as const;
+  const shown = (of: JoinRequestRecord, changes: object = {}, obstacle?: Obstacle): JoinRequest => ({
+    ...request(),
+    status: { ...decideRequestStatus({ request: request(), row: of, obstacle, nowMs: NOW_MS }), ...changes },
+  });
+
+  it("knows the decision that it wrote itself", () => {
+    expect(tells(shown(approved), approved)).toBe(true);
+    const denied = { ...row, decision: "Denied", decidedBy: "bob", decidedAt: 1, reason: "no" } as const;
+    expect(tells(shown(denied), denied)).toBe(true);
+  });
+  it.each<[string, JoinRequest, JoinRequestRecord]>([
+    ["a decision that nobody made", shown(approved), row],
+    ["another decider", shown(approved, { decidedBy: "admin" }), approved],
+    ["another decision", shown(approved, { decision: "Denied" }), approved],
+    ["another node", shown(approved, { nodeId: ID.replace("1", "2") }), approved],
+    ["a reason that nobody gave", shown(approved, { reason: "the boss said so" }), approved],
+    ["objects not made yet", shown(approved, {}, { reason: "ObjectInTheWay", message: "" }), approved],
+  ])("sees through %s", (_what, object, of) => {
+    expect(tells(object, of)).toBe(false);
   });
 });
 

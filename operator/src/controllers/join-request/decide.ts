@@ -2,8 +2,9 @@
  * What is to be done about a join request, from the ledger's row and the JoinRequest that shows it.
  *
  * The row is the truth: it says who asks, and once decided it never changes. The object is where people answer. An answer counts
- * only when the object shows exactly the row's key and name, so that nobody approves something else than what they saw.
+ * only when the object shows exactly what the row says, so that nobody approves something else than what they saw.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { JoinRequest, JoinRequestSpec, JoinRequestStatus, Role } from "@saf/crds";
 import { ROLES } from "@saf/crds";
 import type { JoinRequestRecord } from "../../ledger/ledger.ts";
@@ -22,13 +23,28 @@ export function verdictOf({ spec }: JoinRequest): Verdict {
   return { decision, actor: entry.user, reason: entry.reason ?? "" };
 }
 
-/** Whether the object shows what the row says. */
+/** Whether the object shows what the row says: who asks, and all that the host said of itself. */
 export function shows({ spec }: JoinRequest, row: JoinRequestRecord): boolean {
+  const { approvals: _approvals, ...shown } = spec;
+  return isDeepStrictEqual(ordered(shown), ordered(specFor(row)));
+}
+
+function ordered(spec: JoinRequestSpec): JoinRequestSpec {
+  return { ...spec, requestedRoles: [...spec.requestedRoles].sort() };
+}
+
+/** Whether the status tells the row's decision, and all that followed from it is done. Whoever may write a status may have lied. */
+export function tells({ status }: JoinRequest, row: JoinRequestRecord): boolean {
+  const { decision, decidedBy, decidedAt, reason, nodeId } = status ?? {};
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  const said = Object.entries({ decidedBy, decidedAt, reason, nodeId }).filter(
+    ([, value]) => value !== undefined,
+  );
   return (
-    spec.fingerprint === row.fingerprint &&
-    spec.nodeName === row.nodeName &&
-    spec.tokenName === row.tokenName &&
-    JSON.stringify([...spec.requestedRoles].sort()) === JSON.stringify([...row.requestedRoles].sort())
+    row.decision !== "Pending" &&
+    decision === row.decision &&
+    ready?.reason === row.decision &&
+    isDeepStrictEqual(Object.fromEntries(said), { ...decisionOf(row) })
   );
 }
 
@@ -59,7 +75,7 @@ export interface RequestInput {
 }
 
 export interface Obstacle {
-  readonly reason: "AddressPoolExhausted" | "NodeNameTaken";
+  readonly reason: "AddressPoolExhausted" | "NodeNameTaken" | "ObjectInTheWay";
   readonly message: string;
 }
 
@@ -92,6 +108,11 @@ function findingsFor(
   if (!shows(request, row))
     return undecided("SpecMismatch", "it does not show what the host asked; delete it to see that");
   const by = `by ${row.decidedBy ?? "nobody"}${row.reason ? `: ${row.reason}` : ""}`;
+  if (row.decision === "Approved" && obstacle)
+    return [
+      finding("Ready", "False", obstacle.reason, obstacle.message),
+      ...decided("True", "Approved", `approved ${by}`).slice(1),
+    ];
   if (row.decision === "Approved") return decided("True", "Approved", `approved ${by}`);
   if (row.decision === "Denied") return decided("False", "Denied", `denied ${by}`);
   if (obstacle) return undecided(obstacle.reason, obstacle.message);

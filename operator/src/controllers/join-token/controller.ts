@@ -5,6 +5,7 @@
 import type { JoinToken } from "@saf/crds";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../../kube/finalizers.ts";
 import type { Again } from "../../kube/work-queue.ts";
+import type { Token } from "../../ledger/ledger.ts";
 import { codeOf } from "../controller.ts";
 import { JOIN_TOKENS } from "../resources.ts";
 import type { Scope } from "../scope.ts";
@@ -24,15 +25,20 @@ export function reconcileToken(scope: Scope): (name: string) => Promise<Again | 
     if (!token) return undefined;
     if (token.metadata.deletionTimestamp) return end(token);
     await addFinalizer(client, JOIN_TOKENS, token);
-    const { status, nextMs } = decideToken({ token, uses: await usesOf(scope, token), nowMs: clock.nowMs() });
+    const { status, nextMs } = decideToken({
+      token,
+      known: await register(scope, token),
+      nowMs: clock.nowMs(),
+    });
     await writeStatus(scope, JOIN_TOKENS, token, status);
     return nextMs === null ? undefined : { afterMs: nextMs - clock.nowMs() };
   };
 }
 
-async function usesOf({ ledger, term }: Scope, token: JoinToken): Promise<number | null> {
+/** Null when the name was used with another secret. */
+async function register({ ledger, term }: Scope, token: JoinToken): Promise<Token | null> {
   try {
-    return (await ledger.putToken(term, ledgerTokenOf(token))).uses;
+    return await ledger.putToken(term, ledgerTokenOf(token));
   } catch (error) {
     if (codeOf(error) === "TOKEN_CONFLICT") return null;
     throw error;

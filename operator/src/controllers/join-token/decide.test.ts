@@ -19,8 +19,8 @@ function token(spec: Partial<JoinToken["spec"]> = {}): JoinToken {
   };
 }
 
-const decide = (spec: Partial<JoinToken["spec"]>, uses: number | null = 0) =>
-  decideToken({ token: token(spec), uses, nowMs: NOW_MS });
+const decide = (spec: Partial<JoinToken["spec"]>, uses: number | null = 0, revoked = false) =>
+  decideToken({ token: token(spec), known: uses === null ? null : { uses, revoked }, nowMs: NOW_MS });
 
 it.each<[string, string, Partial<JoinToken["spec"]>, number | null]>([
   ["True", "Active", {}, 1],
@@ -31,6 +31,10 @@ it.each<[string, string, Partial<JoinToken["spec"]>, number | null]>([
   ["False", "NameReused", {}, null],
 ])("is %s %s", (status, reason, spec, uses) => {
   expect(decide(spec, uses).status.conditions?.[0]).toMatchObject({ type: "Ready", status, reason });
+});
+
+it("stays revoked when it is deleted and made again", () => {
+  expect(decide({}, 0, true).status.conditions?.[0]).toMatchObject({ status: "False", reason: "Revoked" });
 });
 
 it("shows the uses that the ledger counted", () => {

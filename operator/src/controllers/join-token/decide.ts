@@ -1,12 +1,12 @@
 /** What a JoinToken's status says. */
 import type { JoinToken, JoinTokenStatus } from "@saf/crds";
-import type { TokenSpec } from "../../ledger/ledger.ts";
+import type { Token, TokenSpec } from "../../ledger/ledger.ts";
 import { conditionsFrom, finding, type Finding } from "../condition.ts";
 
 export interface TokenInput {
   readonly token: JoinToken;
-  /** As the ledger counts them; null when the ledger refuses the token because its name was used with another secret. */
-  readonly uses: number | null;
+  /** As the ledger has it; null when the ledger refuses it because its name was used with another secret. */
+  readonly known: Pick<Token, "uses" | "revoked"> | null;
   readonly nowMs: number;
 }
 
@@ -16,18 +16,18 @@ export interface TokenOutcome {
   readonly nextMs: number | null;
 }
 
-export function decideToken({ token, uses, nowMs }: TokenInput): TokenOutcome {
-  const ready = readiness({ token, uses, nowMs });
+export function decideToken({ token, known, nowMs }: TokenInput): TokenOutcome {
+  const ready = readiness({ token, known, nowMs });
   const { generation } = token.metadata;
   const conditions = conditionsFrom([ready], { previous: token.status?.conditions, generation, nowMs });
   const expiresMs = Date.parse(token.spec.expiresAt);
   const observed = generation === undefined ? {} : { observedGeneration: generation };
-  const status: JoinTokenStatus = { ...observed, conditions, uses: uses ?? token.status?.uses ?? 0 };
+  const status: JoinTokenStatus = { ...observed, conditions, uses: known?.uses ?? token.status?.uses ?? 0 };
   return { status, nextMs: expiresMs > nowMs ? expiresMs : null };
 }
 
-function readiness({ token: { spec }, uses, nowMs }: TokenInput): Finding {
-  if (uses === null)
+function readiness({ token: { spec }, known, nowMs }: TokenInput): Finding {
+  if (known === null)
     return finding(
       "Ready",
       "False",
@@ -35,10 +35,17 @@ function readiness({ token: { spec }, uses, nowMs }: TokenInput): Finding {
       "the name was used with another secret; make a token with a new name",
     );
   if (spec.revoked) return finding("Ready", "False", "Revoked", "revoked by its owner");
+  if (known.revoked)
+    return finding(
+      "Ready",
+      "False",
+      "Revoked",
+      "revoked before it was made again; make a token with a new name",
+    );
   if (Date.parse(spec.expiresAt) <= nowMs)
     return finding("Ready", "False", "Expired", `expired at ${spec.expiresAt}`);
-  if (uses >= spec.maxUses)
-    return finding("Ready", "False", "Exhausted", `used ${uses} of ${spec.maxUses} times`);
+  if (known.uses >= spec.maxUses)
+    return finding("Ready", "False", "Exhausted", `used ${known.uses} of ${spec.maxUses} times`);
   return finding("Ready", "True", "Active", "hosts may ask to join with it");
 }
 
