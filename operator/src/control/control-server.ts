@@ -31,6 +31,8 @@ const REFRESH_MS = INTENT_LIFETIME_MS / 3;
 const DEBOUNCE_MS = 5;
 /** What is left of a leader's time when it must stop is short. */
 const STOP_TIMEOUT_MS = 1_000;
+/** For one sentence to cross the longest path and the goodbye to come back. */
+const FAREWELL_MS = 500;
 const STATE = "state";
 
 export interface ControlServerInit {
@@ -63,6 +65,7 @@ export function createControlServer(init: ControlServerInit): ControlServer {
   let certificate: IssuedCertificate | undefined;
   let renewAtMs = 0;
   let revision = 0;
+  let onSessionClosed = (): void => {};
 
   const applyState = async (): Promise<{ afterMs: number } | undefined> => {
     if (!engine) return undefined;
@@ -82,15 +85,24 @@ export function createControlServer(init: ControlServerInit): ControlServer {
     return { afterMs: REFRESH_MS };
   };
 
-  /** The last thing a revoked node hears before its session is cut: why. If that is lost, the refusal of its next dial says it is revoked. */
+  /**
+   * The last thing a revoked node hears before its session is cut: why. It takes its leave at once; one that does not is cut a moment
+   * later, and reads in the refusal of its next dial that it is revoked.
+   */
   const tellRevoked = async (): Promise<void> => {
-    const going = identities.all().filter(({ status }) => status === "Revoked");
-    for (const { nodeId, reason } of going) {
-      await send(nodeId, {
-        kind: "refused",
-        body: { code: "REVOKED", message: (reason ?? "").slice(0, 512) },
-      });
+    const told: string[] = [];
+    for (const { nodeId, status, reason } of identities.all()) {
+      const body = { code: "REVOKED", message: (reason ?? "").slice(0, 512) };
+      if (status === "Revoked" && (await send(nodeId, { kind: "refused", body }))) told.push(nodeId);
     }
+    const gone = Promise.withResolvers<void>();
+    onSessionClosed = () => {
+      if (told.every((nodeId) => !fleet.facts(nodeId).session)) gone.resolve();
+    };
+    onSessionClosed();
+    const timeout = new AbortController();
+    await Promise.race([gone.promise, sleep(clock, FAREWELL_MS, timeout.signal)]);
+    timeout.abort();
   };
 
   /** Renewed after half its life, as nodes' are; issuing asks the ledger, so a fenced operator ends here. */
@@ -154,8 +166,10 @@ export function createControlServer(init: ControlServerInit): ControlServer {
 
   const accept = (event: Event): void => {
     if (event.type === "sessionReady") fleet.sessionReady(event.peer, event.remote, clock.nowMs());
-    else if (event.type === "sessionClosed") fleet.sessionClosed(event.peer);
-    else if (event.type === "message") background(handle(event.peer, event.kind, event.payload));
+    else if (event.type === "sessionClosed") {
+      fleet.sessionClosed(event.peer);
+      onSessionClosed();
+    } else if (event.type === "message") background(handle(event.peer, event.kind, event.payload));
     else if (event.type === "resync") background(relearn());
     else if (event.type === "expired") applies.add(STATE);
     else if (event.type === "refused") log.info({ ...event }, "connection refused");
