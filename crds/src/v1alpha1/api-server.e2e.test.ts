@@ -395,9 +395,10 @@ describe("kubectl", () => {
     };
     const status = {
       conditions: [ready],
-      roles: ["relay"],
+      roles: ["exit", "relay"],
+      summary: { roles: "exit,relay", peers: "3/4" },
       version: "0.1.0",
-      peers: { direct: 4, known: 4 },
+      peers: { direct: 3, known: 4 },
       addresses: { ipv4: "100.96.0.5", ipv6: "fd5a::5" },
       natGroup: "203.0.113.7",
       snapshot: { term: 1, epoch: 12 },
@@ -418,7 +419,7 @@ describe("kubectl", () => {
       "EPOCH",
       "AGE",
     ]);
-    for (const value of ["True", "Connected", "usa", "relay", "4", "100.96.0.5", "203.0.113.7"]) {
+    for (const value of ["True", "Connected", "usa", "exit,relay", "3/4", "100.96.0.5", "203.0.113.7"]) {
       expect(row).toContain(value);
     }
     const narrow = await ok(kubectl(["get", "fn", name]));

@@ -121,6 +121,19 @@ const status = z
       .object({ notAfter: dateTime.optional().meta({ description: "Until when it is valid." }) })
       .optional()
       .meta({ description: "The node's newest certificate." }),
+    summary: z
+      .object({
+        roles: z.string().max(256).optional().meta({ description: "Roles in force, e.g. relay,exit." }),
+        peers: z
+          .string()
+          .max(16)
+          .optional()
+          .meta({ description: "Peers with a live direct session, of those known, e.g. 3/4." }),
+      })
+      .optional()
+      .meta({
+        description: "For people: kubectl shows no lists in columns. Programs read roles and peers instead.",
+      }),
     lastHeartbeatTime: dateTime
       .optional()
       .meta({ description: "When the operator last heard of the node; coarse, written at most every 30 s." }),
@@ -141,12 +154,12 @@ export const fabricNodeKind = defineKind({
     readyColumn,
     reasonColumn,
     { name: "Area", type: "string", jsonPath: ".spec.area", description: "Failure domain." },
-    { name: "Roles", type: "string", jsonPath: ".status.roles", description: "Roles in force." },
+    { name: "Roles", type: "string", jsonPath: ".status.summary.roles", description: "Roles in force." },
     {
       name: "Peers",
-      type: "integer",
-      jsonPath: ".status.peers.direct",
-      description: "Peers with a live direct session.",
+      type: "string",
+      jsonPath: ".status.summary.peers",
+      description: "Peers with a live direct session, of those that it should know.",
     },
     { name: "Version", type: "string", jsonPath: ".status.version", description: "Version of the agent." },
     {

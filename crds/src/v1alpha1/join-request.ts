@@ -1,7 +1,7 @@
 /** JoinRequest: a host asks to become a node. The operator makes it; people decide by adding themselves to `approvals`. */
 import { z } from "zod";
 import { defineKind } from "../schema/kind.ts";
-import { ageColumn, conditions, readyColumn } from "./condition.ts";
+import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
 import {
   counter,
   dateTime,
@@ -154,6 +154,7 @@ export const joinRequestKind = defineKind({
   ],
   columns: [
     readyColumn,
+    reasonColumn,
     { name: "Decision", type: "string", jsonPath: ".status.decision", description: "What was decided." },
     { name: "Node", type: "string", jsonPath: ".spec.nodeName", description: "Name that the node wants." },
     {

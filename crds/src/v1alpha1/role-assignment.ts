@@ -1,7 +1,7 @@
 /** RoleAssignment: what one node, or all nodes with certain labels, may do. */
 import { z } from "zod";
 import { defineKind } from "../schema/kind.ts";
-import { ageColumn, conditions, readyColumn } from "./condition.ts";
+import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
 import { counter, dateTime, dnsLabel, nodeCount, observedGeneration } from "./fields.ts";
 import { role } from "./role.ts";
 
@@ -69,8 +69,16 @@ export const roleAssignmentKind = defineKind({
   status,
   columns: [
     readyColumn,
+    reasonColumn,
     { name: "Role", type: "string", jsonPath: ".spec.role", description: "What the nodes may do." },
     { name: "Nodes", type: "integer", jsonPath: ".status.nodes", description: "How many nodes are chosen." },
+    {
+      name: "Node",
+      type: "string",
+      jsonPath: ".spec.nodeName",
+      description: "The node chosen by name.",
+      priority: 1,
+    },
     {
       name: "Expires",
       type: "string",

@@ -135,9 +135,18 @@ describe("status", () => {
       version: "0.1.0",
       natGroup: "203.0.113.7",
       peers: { direct: 4, known: 4 },
+      summary: { roles: "relay", peers: "4/4" },
       snapshot: { term: 3, epoch: 9 },
       certificate: {},
     });
+  });
+
+  it("no longer knows the peers of a silent node", () => {
+    const written = decideNode(input()).status;
+    const silent = { ...facts, heartbeatAtMs: NOW_MS - HEARTBEAT_STALE_MS };
+    const { status } = decideNode(input({ node: node({}, written), facts: silent }));
+    expect(status).not.toHaveProperty("peers");
+    expect(status.summary).toEqual({ roles: "relay" });
   });
 
   it("says nothing about an identity that is not the object's", () => {

@@ -184,6 +184,7 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
   const before = node.status;
   const { heartbeat } = facts;
   const notAfter = identity.certificateNotAfter;
+  const peers = peersOf(input);
   return {
     addresses: { ...identity.addresses },
     roles: [...roles],
@@ -191,7 +192,8 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
     ...optional("localityGroup", locality ?? undefined),
     ...optional("natGroup", natGroup ?? undefined),
     ...optional("candidates", candidates.length > 0 ? [...candidates] : before?.candidates),
-    ...optional("peers", peersOf(input)),
+    ...optional("peers", peers),
+    ...optional("summary", summaryOf(roles, peers)),
     ...optional("snapshot", snapshotOf(heartbeat?.applied) ?? before?.snapshot),
     ...optional("certificate", notAfter === null ? undefined : { notAfter: rfc3339(notAfter * 1000) }),
     ...optional("lastHeartbeatTime", lastHeard(input)),
@@ -203,6 +205,15 @@ function peersOf(input: NodeInput): FabricNodeStatus["peers"] {
   const { node, identity, facts, nowMs } = input;
   if (identity?.status !== "Active" || nowMs >= staleAtMs(input)) return undefined;
   return facts.heartbeat ? { ...facts.heartbeat.peers } : node.status?.peers;
+}
+
+function summaryOf(roles: readonly Role[], peers: FabricNodeStatus["peers"]): FabricNodeStatus["summary"] {
+  const { direct = 0, known = 0 } = peers ?? {};
+  const summary = {
+    ...optional("roles", roles.length > 0 ? roles.join(",") : undefined),
+    ...optional("peers", peers && `${direct}/${known}`),
+  };
+  return Object.keys(summary).length > 0 ? summary : undefined;
 }
 
 function snapshotOf(
