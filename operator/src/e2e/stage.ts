@@ -35,6 +35,10 @@ export interface OperatorOptions {
   readonly holder: string;
   /** Operators with the same ledger share this name. */
   readonly ledger: string;
+  /** Of its engine; two operators that rule one after the other may share one, two that both live may not. */
+  readonly engine?: string;
+  /** Where it serves joins. */
+  readonly enrolmentPort?: number;
 }
 
 export interface RunningOperator {
@@ -53,6 +57,9 @@ export interface Stage {
   readonly kubectl: (...args: string[]) => Promise<string>;
   kubectlAs(user: string, ...args: string[]): Promise<string>;
   apply(object: object): Promise<void>;
+  applyAs(user: string, object: object, ...args: string[]): Promise<string>;
+  /** kubectl with the object on its standard input. */
+  inputAs(user: string, object: object, ...args: string[]): Promise<string>;
   get<T>(kind: string, name: string): Promise<T | undefined>;
   startOperator(options: OperatorOptions): Promise<RunningOperator>;
   /** An engine of root whose socket the ordinary user may use. */
@@ -78,19 +85,17 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
   };
   const kubectl = (...args: string[]): Promise<string> => kubectlWith(controlPlane.kubeconfig, args);
 
-  const apply = async (object: object): Promise<void> => {
-    const child = run(artifacts().kubectl, [
-      "--kubeconfig",
-      controlPlane.kubeconfig,
-      "-n",
-      NAMESPACE,
-      "apply",
-      "-f",
-      "-",
-    ]);
-    child.child.stdin?.end(JSON.stringify(object));
-    await child;
+  const kubeconfigOf = (user: string): Promise<string> | string =>
+    user === "admin" ? controlPlane.kubeconfig : controlPlane.kubeconfigFor(user);
+
+  const inputAs: Stage["inputAs"] = async (user, object, ...args) => {
+    const kubeconfig = await kubeconfigOf(user);
+    const call = run(artifacts().kubectl, ["--kubeconfig", kubeconfig, "-n", NAMESPACE, ...args]);
+    call.child.stdin?.end(JSON.stringify(object));
+    return (await call).stdout;
   };
+  const applyAs: Stage["applyAs"] = (user, object, ...args) =>
+    inputAs(user, object, "apply", "-f", "-", ...args);
 
   const codeDirectory = folder(scratch.path, "code", SUPERUSER);
   const operatorRights = { user: ORDINARY, capabilities: "-all", codeDirectory };
@@ -137,7 +142,8 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     return { socket, process: child, stop: () => endProcess(child, "SIGTERM").then(() => undefined) };
   };
 
-  const startOperator: Stage["startOperator"] = async ({ holder, ledger }) => {
+  const startOperator: Stage["startOperator"] = async (options) => {
+    const { holder, ledger, engine = "operator", enrolmentPort = ports.enrolment } = options;
     const home = folder(scratch.path, `home-${holder}`, ORDINARY);
     const dataDir = folder(scratch.path, `ledger-${ledger}`, ORDINARY);
     const kubeconfig = join(home, "kubeconfig");
@@ -153,8 +159,8 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
         namespace: NAMESPACE,
         kubeconfig,
         dataDir,
-        enrolment: { listen: `127.0.0.1:${ports.enrolment}` },
-        engineSocket: join(scratch.path, "engine-operator", "engine.sock"),
+        enrolment: { listen: `127.0.0.1:${enrolmentPort}` },
+        engineSocket: join(scratch.path, `engine-${engine}`, "engine.sock"),
         controlKeyFile: join(scratch.path, "control", "control.key"),
         holder,
         lease: { durationSeconds: 3, renewDeadlineSeconds: 2, retrySeconds: 0.3 },
@@ -190,8 +196,10 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     controlPlane,
     ports,
     kubectl,
-    kubectlAs: async (user, ...args) => kubectlWith(await controlPlane.kubeconfigFor(user), args),
-    apply,
+    kubectlAs: async (user, ...args) => kubectlWith(await kubeconfigOf(user), args),
+    apply: async (object) => void (await applyAs("admin", object)),
+    applyAs,
+    inputAs,
     async get<T>(kind: string, name: string) {
       const text = await kubectl("get", kind, name, "-o", "json", "--ignore-not-found");
       return text === "" ? undefined : (JSON.parse(text) as T);
