@@ -8,6 +8,7 @@ use fabric_engine::config::Config;
 use fabric_engine::engine::{Engine, Parts, instance_id};
 use fabric_engine::log;
 use fabric_engine::os::{TerminationSignals, drop_privileges, request_real_time};
+use fabric_engine::panics;
 use fabric_engine::quic::ResetKey;
 use fabric_engine::socket::messages::{HelloResult, PROTOCOL_VERSION};
 use fabric_engine::socket::{Server, ServerConfig};
@@ -17,6 +18,7 @@ use serde_json::json;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    panics::end_process_unless_contained();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

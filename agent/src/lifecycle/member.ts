@@ -69,7 +69,14 @@ const MAX_INBOX = 64;
 /** A full disk rarely empties within seconds, and what is unwritten is in force already. */
 const FLUSH_RETRY_MS = 5000;
 /** Ends of a handshake that say more than that the operator is away. */
-const REFUSALS = new Set(["UNKNOWN_PEER", "WRONG_TRUST_DOMAIN", "BAD_CHAIN", "PIN_MISMATCH", "EXPIRED"]);
+const REFUSALS = new Set([
+  "REVOKED",
+  "UNKNOWN_PEER",
+  "WRONG_TRUST_DOMAIN",
+  "BAD_CHAIN",
+  "PIN_MISMATCH",
+  "EXPIRED",
+]);
 
 export function createMember(options: MemberOptions): Member {
   const { nodeName, key, record, documents, candidates, send, sync, reporter, clock, random } = options;
@@ -137,11 +144,11 @@ export function createMember(options: MemberOptions): Member {
 
   /**
    * The end of a session is no proof of anything: it also ends when either side's engine is told of another key. Being refused
-   * at the door afterwards is.
+   * at the door afterwards is, if the operator had proved who it is: without that, anyone on the path can say so.
    */
-  function operatorRefuses({ code, atMs }: PeerFailure): void {
+  function operatorRefuses({ code, atMs, refusedByPeer }: PeerFailure): void {
     refusedMs = atMs;
-    if (code === "REVOKED") take(() => revoke("the operator refuses this node as revoked"));
+    if (code === "REVOKED" && refusedByPeer) take(() => revoke("the operator refuses this node as revoked"));
     else if (REFUSALS.has(code)) {
       reporter.error(
         Object.assign(new Error(`the operator and this node do not accept each other: ${code}`), { code }),

@@ -461,6 +461,18 @@ describe("a revoked member", () => {
     expect(await state("revoked")).toMatchObject({ reason: "the operator refuses this node as revoked" });
   });
 
+  it("does not believe a refusal that anyone on the path could have forged", async () => {
+    await becomeRunning();
+    engine.emit({ type: "sessionClosed", peer: "operator", code: "IDLE_TIMEOUT", message: "timed out" });
+    engine.setLastFailure("REVOKED", clock.nowMs() + 1000, false);
+    engine.lose("operator");
+    await until(
+      () => agent.status().lastErrors[0]?.code,
+      (code) => code === "REVOKED",
+    );
+    expect(agent.status().state).not.toBe("revoked");
+  });
+
   it("does not take the end of a session for it, nor an old refusal, nor another peer's", async () => {
     await becomeRunning();
     engine.setLastFailure("REVOKED", clock.nowMs() - 1); // what the end of the session leaves there

@@ -25,7 +25,7 @@ export interface FakeEngine {
   /** It is over, without an event. */
   lose(peer: string): void;
   failNextApply(code: string): void;
-  setLastFailure(code: string, atMs: number): void;
+  setLastFailure(code: string, atMs: number, refusedByPeer?: boolean): void;
   /** kill -9: the connection breaks, the state is gone, nothing listens until `start`. */
   crash(): void;
   start(): void;
@@ -139,8 +139,8 @@ export function createFakeEngine(): FakeEngine {
     failNextApply: (code) => {
       nextApplyFailure = code;
     },
-    setLastFailure: (code, atMs) => {
-      lastFailure = { code, message: `${code} it is`, atMs };
+    setLastFailure: (code, atMs, refusedByPeer = true) => {
+      lastFailure = { code, message: `${code} it is`, refusedByPeer, atMs };
     },
     crash: () => {
       up = false;

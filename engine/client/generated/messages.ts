@@ -163,7 +163,12 @@ dropped: Record<string, number>, lastFailure: PeerFailure | null,
  */
 remoteAuthority: Authority | null, };
 
-export type PeerFailure = { code: string, message: string, atMs: number, };
+export type PeerFailure = { code: string, message: string, 
+/**
+ * The peer, having proved who it is, refused this node in the handshake with this code. Without it a code is no more than
+ * a hint: whoever sees the first packets of a handshake can forge its end.
+ */
+refusedByPeer: boolean, atMs: number, };
 
 /**
  * What happened, told to every client that said hello.

@@ -74,6 +74,7 @@ impl Peer {
         self.last_failure = Some(PeerFailure {
             code: code.name().to_owned(),
             message: message.into(),
+            refused_by_peer: false,
             at_ms,
         });
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use super::peers::Peer;
+use crate::panics;
 use crate::policy::DropCounters;
 use crate::session::{Phase, Session};
 use crate::socket::messages::{IdentityState, PeerState, SessionState, State, TunnelState};
@@ -87,6 +88,7 @@ impl Engine {
             .map(|(reason, count)| (format!("dropped.{}", reason.label()), count));
         let own = [
             ("handshakesRefused".to_owned(), self.refusals.total),
+            ("faultsContained".to_owned(), panics::contained()),
             ("udpSendErrors".to_owned(), self.sockets.send_errors),
             (
                 "connections".to_owned(),

@@ -225,7 +225,14 @@ impl Engine {
             self.refusals.note(remote, refusal);
             self.tell_refusals();
         }
+        let peer = self.link_mut(key).and_then(|link| link.peer);
         self.unlink(key, closed.code, &closed.message, closed.was_reset);
+        let failure = peer
+            .and_then(|index| self.peers.get_mut(index))
+            .and_then(|peer| peer.last_failure.as_mut());
+        if let Some(failure) = failure {
+            failure.refused_by_peer = closed.refused_by_peer;
+        }
     }
 
     /// We end it, and the peer may be dialled again.

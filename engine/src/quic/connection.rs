@@ -13,6 +13,7 @@ use noq_proto::{
 };
 use webpki::EndEntityCert;
 
+use super::contained::Contained;
 use super::trust::Fingerprint;
 use super::verifier::{Refusal, only_uri};
 use crate::frames::CloseCode;
@@ -51,6 +52,9 @@ pub struct Closed {
     pub message: String,
     /// Set when it was this side's verifier that refused.
     pub refusal: Option<Refusal>,
+    /// The other side, having proved who it is, refused this side in the handshake, with this code. Otherwise the code of a
+    /// handshake that failed is a hint: anyone who sees its first packets can forge the end of it.
+    pub refused_by_peer: bool,
     /// The other side lost its state: dial again at once.
     pub was_reset: bool,
 }
@@ -81,7 +85,7 @@ pub struct PathFacts {
 }
 
 pub struct Connection {
-    inner: noq_proto::Connection,
+    inner: Contained,
     dialled: bool,
     /// The address first spoken to.
     remote: SocketAddr,
@@ -93,9 +97,11 @@ pub struct Connection {
     handshake_end: bool,
     /// Sends that a closed connection may still make before it is given something again.
     closing_sends: u8,
-    /// Both sides know that the handshake is over.
-    confirmed: bool,
-    /// Sends made ahead of their turn, oldest first: see `handle_timeout`.
+    /// A dialler's: packets that anyone could have made are not read any more.
+    past_initial: bool,
+    /// What came last can only have been sent by the other side, whose identity is verified.
+    proven: bool,
+    /// Sends made ahead of their turn, oldest first: see `answer_handshake`.
     ahead: VecDeque<(Transmit, Vec<u8>)>,
 }
 
@@ -107,14 +113,14 @@ const MAX_AHEAD: usize = 8;
 
 impl Connection {
     pub(super) fn dialled(inner: noq_proto::Connection, remote: SocketAddr) -> Connection {
-        Connection::new(inner, true, remote)
+        Connection::new(Contained::new(inner), true, remote)
     }
 
     pub(super) fn accepted(inner: noq_proto::Connection, remote: SocketAddr) -> Connection {
-        Connection::new(inner, false, remote)
+        Connection::new(Contained::new(inner), false, remote)
     }
 
-    fn new(inner: noq_proto::Connection, dialled: bool, remote: SocketAddr) -> Connection {
+    fn new(inner: Contained, dialled: bool, remote: SocketAddr) -> Connection {
         Connection {
             inner,
             dialled,
@@ -125,7 +131,8 @@ impl Connection {
             handshaking: true,
             handshake_end: false,
             closing_sends: CLOSING_SENDS,
-            confirmed: false,
+            past_initial: false,
+            proven: false,
             ahead: VecDeque::new(),
         }
     }
@@ -139,102 +146,143 @@ impl Connection {
     }
 
     pub fn path_facts(&self) -> Option<PathFacts> {
-        let path = *self.inner.paths().first()?;
-        Some(PathFacts {
-            remote: self.inner.network_path(path).ok()?.remote(),
-            rtt: self.inner.rtt(path)?,
-            mtu: self.inner.current_mtu(),
-        })
+        self.inner.look(|inner| {
+            let path = *inner.paths().first()?;
+            Some(PathFacts {
+                remote: inner.network_path(path).ok()?.remote(),
+                rtt: inner.rtt(path)?,
+                mtu: inner.current_mtu(),
+            })
+        })?
     }
 
     // ---- what the endpoint does with it
 
+    /// What the endpoint found for it in a received packet.
+    pub(super) fn receive(&mut self, now: Instant, event: LibraryEvent) {
+        self.proven = self.past_initial && !self.is_handshaking();
+        self.handle(event);
+        self.answer_handshake(now);
+    }
+
     pub(super) fn handle(&mut self, event: LibraryEvent) {
         self.closing_sends = CLOSING_SENDS;
-        self.inner.handle_event(event);
+        self.inner.call(|inner| inner.handle_event(event));
     }
 
-    /// Library 1.4.0 panics when a client's probe timer runs out after the server's last handshake packet came and before the
-    /// client's answer to it is in flight: it then probes a packet space whose keys it has discarded. So a client answers before
-    /// it is told the time.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.dialled && !self.confirmed {
-            self.send_ahead(now);
-        }
-        self.inner.handle_timeout(now);
+        self.inner.call(|inner| inner.handle_timeout(now));
     }
 
-    fn send_ahead(&mut self, now: Instant) {
+    /// A dialler makes its part of the handshake in the same moment in which the other side's is complete and verified, for two
+    /// reasons. With it go the keys of the first packets, which everybody on the path can derive: what ends the connection from
+    /// then on comes from the other side. And library 1.4.0 panics when its probe timer runs out between the two.
+    fn answer_handshake(&mut self, now: Instant) {
+        if !self.dialled || self.past_initial || self.is_handshaking() || self.is_closed() {
+            return;
+        }
         while self.ahead.len() < MAX_AHEAD {
             let mut buffer = Vec::new();
-            let Some(transmit) = self
-                .inner
-                .poll_transmit(now, NonZeroUsize::MIN, &mut buffer)
-            else {
+            let Some(transmit) = self.transmit(now, NonZeroUsize::MIN, &mut buffer) else {
                 return;
             };
-            self.ahead.push_back((transmit.into(), buffer));
+            self.ahead.push_back((transmit, buffer));
         }
+    }
+
+    fn transmit(
+        &mut self,
+        now: Instant,
+        max_packets: NonZeroUsize,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let begin = buffer.len();
+        let send =
+            |inner: &mut noq_proto::Connection| inner.poll_transmit(now, max_packets, buffer);
+        let transmit = self.inner.call(send)??;
+        // With its first Handshake packet a dialler forgets the Initial keys (RFC 9001 §4.9.1).
+        if self.dialled && !self.past_initial {
+            self.past_initial = has_handshake_packet(&buffer[begin..]);
+        }
+        Some(transmit.into())
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.inner.look(noq_proto::Connection::is_handshaking) == Some(true)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inner.look(noq_proto::Connection::is_closed) != Some(false)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.inner.poll_timeout()
+        self.inner.look(noq_proto::Connection::poll_timeout)?
     }
 
     pub(super) fn poll_endpoint_event(&mut self) -> Option<EndpointEvent> {
-        self.inner.poll_endpoint_events()
+        self.inner.poll_endpoint_event()
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.inner.is_drained()
+        self.inner.look(noq_proto::Connection::is_drained) != Some(false)
     }
 
     /// True once, when an accepted connection's handshake has ended either way.
     pub(super) fn take_handshake_end(&mut self) -> bool {
-        if self.handshaking && (!self.inner.is_handshaking() || self.inner.is_closed()) {
+        if self.handshaking && (!self.is_handshaking() || self.is_closed()) {
             self.handshaking = false;
             self.handshake_end = !self.dialled;
         }
         std::mem::take(&mut self.handshake_end)
     }
 
+    /// As a fault of the library would.
+    #[cfg(test)]
+    pub(super) fn break_down(&mut self) {
+        self.inner.call(|_| panic!("on purpose"));
+    }
+
     // ---- events
 
     /// The next event, after the connection was given packets or time.
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        while let Some(event) = self.inner.poll() {
+        while let Some(event) = self.inner.call(noq_proto::Connection::poll).flatten() {
             match event {
                 Event::Connected => return Some(self.established()),
-                Event::HandshakeConfirmed => self.confirmed = true,
                 Event::ConnectionLost { reason } => {
-                    return Some(ConnectionEvent::Closed(closed(&reason)));
+                    return Some(ConnectionEvent::Closed(closed(&reason, self.proven)));
                 }
                 Event::Stream(StreamEvent::Opened { dir }) => self.accept_streams(dir),
                 Event::Stream(StreamEvent::Readable { id }) => self.note_readable(id),
                 _ => {}
             }
         }
-        None
+        let broken = self.inner.take_fault();
+        broken.then(|| ConnectionEvent::Closed(Closed::for_fault("a fault in the QUIC library")))
     }
 
     fn established(&mut self) -> ConnectionEvent {
         if self.dialled {
-            self.control = self.inner.streams().open(Dir::Bi);
+            self.control = self.open(Dir::Bi);
         }
         match self.peer() {
             Some(peer) => ConnectionEvent::Established(peer),
             // The verifier demands a certificate with a name, so this is a fault of ours; say so and end.
             None => ConnectionEvent::Closed(Closed {
                 code: CloseCode::BadChain,
-                message: "the connection has no verified certificate".to_owned(),
-                refusal: None,
-                was_reset: false,
+                ..Closed::for_fault("the connection has no verified certificate")
             }),
         }
     }
 
+    fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        self.inner.call(|inner| inner.streams().open(dir))?
+    }
+
     fn peer(&self) -> Option<Established> {
-        let identity = self.inner.crypto_session().peer_identity()?;
+        let identity = self
+            .inner
+            .look(|inner| inner.crypto_session().peer_identity())??;
         let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
         let certificate = EndEntityCert::try_from(chain.first()?).ok()?;
         Some(Established {
@@ -244,7 +292,8 @@ impl Connection {
     }
 
     fn accept_streams(&mut self, dir: Dir) {
-        while let Some(id) = self.inner.streams().accept(dir) {
+        let accept = |inner: &mut noq_proto::Connection| inner.streams().accept(dir);
+        while let Some(id) = self.inner.call(accept).flatten() {
             match dir {
                 Dir::Bi if self.dialled || self.control.is_some() => self.refuse_stream(id),
                 Dir::Bi => {
@@ -260,8 +309,10 @@ impl Connection {
     fn refuse_stream(&mut self, id: StreamId) {
         let code = VarInt::from_u32(CloseCode::ProtocolError.number());
         // Both fail only for a stream that is over already.
-        let _ = self.inner.recv_stream(id).stop(code);
-        let _ = self.inner.send_stream(id).reset(code);
+        self.inner.call(|inner| {
+            let _ = inner.recv_stream(id).stop(code);
+            let _ = inner.send_stream(id).reset(code);
+        });
     }
 
     fn note_readable(&mut self, id: StreamId) {
@@ -294,14 +345,17 @@ impl Connection {
     }
 
     fn read_chunk(&mut self, id: StreamId) -> Result<Option<Bytes>, ReadError> {
-        let mut stream = self.inner.recv_stream(id);
-        let Ok(mut chunks) = stream.read(true) else {
-            return Err(ReadError::Blocked);
+        let read = |inner: &mut noq_proto::Connection| {
+            let mut stream = inner.recv_stream(id);
+            let Ok(mut chunks) = stream.read(true) else {
+                return Err(ReadError::Blocked);
+            };
+            let chunk = chunks.next(usize::MAX);
+            // Whether flow control has something to send: the caller polls for transmits anyway.
+            let _ = chunks.finalize();
+            Ok(chunk?.map(|chunk| chunk.bytes))
         };
-        let chunk = chunks.next(usize::MAX);
-        // Whether flow control has something to send: the caller polls for transmits anyway.
-        let _ = chunks.finalize();
-        Ok(chunk?.map(|chunk| chunk.bytes))
+        self.inner.call(read).unwrap_or(Err(ReadError::Blocked))
     }
 
     /// Writes to the control stream and returns what it did not take.
@@ -315,7 +369,7 @@ impl Connection {
     /// Writes to our lane stream, opened the first time, and returns what it did not take.
     pub fn write_lane(&mut self, bytes: Bytes) -> Option<Bytes> {
         if self.lane.is_none() {
-            self.lane = self.inner.streams().open(Dir::Uni);
+            self.lane = self.open(Dir::Uni);
         }
         match self.lane {
             Some(id) => self.write(id, bytes),
@@ -325,39 +379,40 @@ impl Connection {
 
     fn write(&mut self, id: StreamId, bytes: Bytes) -> Option<Bytes> {
         let mut chunks = [bytes];
-        // The stream keeps whole chunks and shortens the first that it did not take whole.
-        match self
-            .inner
-            .send_stream(id)
-            .write_chunks(&mut &mut chunks[..])
-        {
-            Ok(_) | Err(_) => {
-                let [rest] = chunks;
-                (!rest.is_empty()).then_some(rest)
-            }
-        }
+        // The stream keeps whole chunks and shortens the first that it did not take whole, also when it fails.
+        self.inner.call(|inner| {
+            let _ = inner.send_stream(id).write_chunks(&mut &mut chunks[..]);
+        });
+        let [rest] = chunks;
+        (!rest.is_empty()).then_some(rest)
     }
 
     pub fn send_datagram(&mut self, bytes: Bytes) -> Result<(), DatagramRefused> {
         let copy = bytes.clone();
-        match self.inner.datagrams().send(bytes, false) {
-            Ok(()) => Ok(()),
-            Err(SendDatagramError::Blocked(bytes)) => Err(DatagramRefused::Full(bytes)),
-            Err(SendDatagramError::TooLarge) => Err(DatagramRefused::TooLarge(copy)),
-            Err(_) => Err(DatagramRefused::Unsupported(copy)),
+        let sent = self
+            .inner
+            .call(|inner| inner.datagrams().send(bytes, false));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            Some(Err(SendDatagramError::Blocked(bytes))) => Err(DatagramRefused::Full(bytes)),
+            Some(Err(SendDatagramError::TooLarge)) => Err(DatagramRefused::TooLarge(copy)),
+            Some(Err(_)) => Err(DatagramRefused::Unsupported(copy)),
+            None => Err(DatagramRefused::Full(copy)),
         }
     }
 
     pub fn receive_datagram(&mut self) -> Option<Bytes> {
-        self.inner.datagrams().recv()
+        self.inner.call(|inner| inner.datagrams().recv())?
     }
 
     /// Keying material of the TLS session (RFC 8446 §7.5).
     pub fn export_keying_material(&self, label: &[u8], output: &mut [u8]) -> bool {
-        self.inner
-            .crypto_session()
-            .export_keying_material(output, label, b"")
-            .is_ok()
+        let exported = self.inner.look(|inner| {
+            inner
+                .crypto_session()
+                .export_keying_material(output, label, b"")
+        });
+        matches!(exported, Some(Ok(())))
     }
 
     // ---- sending and ending
@@ -375,21 +430,17 @@ impl Connection {
         }
         // Library 1.4.0 goes on for ever with a close that fits only some of its packet spaces, as in a handshake that may
         // send one packet at a time.
-        if self.inner.is_closed() {
+        if self.is_closed() {
             self.closing_sends = self.closing_sends.checked_sub(1)?;
         }
-        self.inner
-            .poll_transmit(now, max_packets, buffer)
-            .map(Transmit::from)
+        self.transmit(now, max_packets, buffer)
     }
 
     /// Ends the connection. Afterwards it only tells the other side, and no event comes.
     pub fn close(&mut self, now: Instant, code: CloseCode, message: &str) {
-        self.inner.close(
-            now,
-            VarInt::from_u32(code.number()),
-            Bytes::copy_from_slice(message.as_bytes()),
-        );
+        let code = VarInt::from_u32(code.number());
+        let message = Bytes::copy_from_slice(message.as_bytes());
+        self.inner.call(|inner| inner.close(now, code, message));
     }
 }
 
@@ -401,13 +452,54 @@ pub enum StreamBytes {
     Lane(u64),
 }
 
-fn closed(error: &ConnectionError) -> Closed {
-    let mut closed = Closed {
-        code: CloseCode::ProtocolError,
-        message: error.to_string(),
-        refusal: None,
-        was_reset: false,
-    };
+/// Whether a UDP packet of ours holds a Handshake packet, alone or behind an Initial one (RFC 9000 §17.2).
+fn has_handshake_packet(datagram: &[u8]) -> bool {
+    match datagram.first() {
+        Some(first) if first & 0xb0 == 0xa0 => true,
+        Some(first) if first & 0xb0 == 0x80 => {
+            after_initial(datagram).is_some_and(has_handshake_packet)
+        }
+        _ => false,
+    }
+}
+
+/// What follows an Initial packet: flags and version, two connection ids, a token, and the rest by its length.
+fn after_initial(packet: &[u8]) -> Option<&[u8]> {
+    let mut rest = packet.get(5..)?;
+    for _ in 0..2 {
+        let (bytes, after) = rest.split_first()?;
+        rest = after.get(usize::from(*bytes)..)?;
+    }
+    for _ in 0..2 {
+        let (bytes, after) = split_length(rest)?;
+        rest = after.get(bytes..)?;
+    }
+    Some(rest)
+}
+
+/// A varint (RFC 9000 §16), here not always in its shortest form, and what follows it.
+fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_at_checked(1 << (bytes.first()? >> 6))?;
+    let value = |value: usize, byte: &u8| value << 8 | usize::from(*byte);
+    let first = usize::from(length[0] & 0x3f);
+    Some((length[1..].iter().fold(first, value), rest))
+}
+
+impl Closed {
+    fn for_fault(message: &str) -> Closed {
+        Closed {
+            code: CloseCode::ProtocolError,
+            message: message.to_owned(),
+            refusal: None,
+            refused_by_peer: false,
+            was_reset: false,
+        }
+    }
+}
+
+/// `proven`: it came from the other side, whose identity is verified.
+fn closed(error: &ConnectionError, proven: bool) -> Closed {
+    let mut closed = Closed::for_fault(&error.to_string());
     match error {
         ConnectionError::TransportError(error) => {
             if let Some(error) = error.crypto.as_deref() {
@@ -423,7 +515,12 @@ fn closed(error: &ConnectionError) -> Closed {
             let reason = String::from_utf8_lossy(&close.reason);
             if let Some(code) = Refusal::code_in_reason(&reason) {
                 closed.code = code;
-                closed.message = "the peer refused the handshake".to_owned();
+                closed.refused_by_peer = proven;
+                closed.message = if proven {
+                    "the peer refused the handshake".to_owned()
+                } else {
+                    "the handshake was refused, by whom is not proven".to_owned()
+                };
             }
         }
         ConnectionError::ApplicationClosed(close) => {

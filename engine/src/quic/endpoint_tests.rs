@@ -18,21 +18,21 @@ const DIALLER: &str = "spiffe://test/node/dialler";
 const ACCEPTOR: &str = "spiffe://test/node/acceptor";
 
 /// One side: an endpoint at an address, and what its connections said.
-struct Side {
-    endpoint: Endpoint,
+pub(super) struct Side {
+    pub endpoint: Endpoint,
     trust: Trust,
-    address: SocketAddr,
+    pub address: SocketAddr,
     identity: Arc<Identity>,
-    established: Vec<(ConnectionKey, Established)>,
-    closed: Vec<Closed>,
+    pub established: Vec<(ConnectionKey, Established)>,
+    pub closed: Vec<Closed>,
     datagrams: Vec<Bytes>,
     streams: Vec<(StreamBytes, Bytes)>,
 }
 
-struct Pair {
-    now: Instant,
-    dialler: Side,
-    acceptor: Side,
+pub(super) struct Pair {
+    pub now: Instant,
+    pub dialler: Side,
+    pub acceptor: Side,
 }
 
 fn unix_ms() -> u64 {
@@ -103,7 +103,7 @@ impl Side {
     }
 
     /// Drives every connection and returns the packets to send.
-    fn drive(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub fn drive(&mut self, now: Instant) -> Vec<Vec<u8>> {
         while self.endpoint.next_due(now).is_some() {}
         let mut packets = Vec::new();
         for key in self.endpoint.keys() {
@@ -137,7 +137,7 @@ impl Side {
         packets
     }
 
-    fn receive(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Option<Vec<u8>> {
+    pub fn receive(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Option<Vec<u8>> {
         let mut answer = Vec::new();
         match self
             .endpoint
@@ -151,7 +151,7 @@ impl Side {
 
 impl Pair {
     /// Both trust each other.
-    fn new() -> Pair {
+    pub fn new() -> Pair {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
@@ -169,7 +169,7 @@ impl Pair {
         }
     }
 
-    fn dial(&mut self) -> ConnectionKey {
+    pub fn dial(&mut self) -> ConnectionKey {
         self.dialler
             .endpoint
             .dial(self.now, self.acceptor.address, ACCEPTOR)
@@ -177,7 +177,7 @@ impl Pair {
     }
 
     /// Lets 100 ms pass in steps of one, both sides driven in each.
-    fn run(&mut self) {
+    pub fn run(&mut self) {
         for _ in 0..100 {
             self.now += Duration::from_millis(1);
             let (one, other) = (&mut self.dialler, &mut self.acceptor);
@@ -277,10 +277,9 @@ fn a_refusal_is_known_to_both_sides_by_its_code() {
             spiffe_id: Some(DIALLER.to_owned())
         })
     );
-    assert_eq!(
-        (pair.dialler.closed[0].code, &pair.dialler.closed[0].refusal),
-        (CloseCode::Revoked, &None)
-    );
+    let told = &pair.dialler.closed[0];
+    assert_eq!((told.code, &told.refusal), (CloseCode::Revoked, &None));
+    assert!(told.refused_by_peer, "the acceptor had proved itself");
 }
 
 #[test]

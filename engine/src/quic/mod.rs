@@ -3,10 +3,13 @@
 
 mod certificate;
 mod connection;
+mod contained;
 mod dialer;
 mod endpoint;
 #[cfg(test)]
 mod endpoint_tests;
+#[cfg(test)]
+mod hostile_tests;
 mod identity;
 mod reset_key;
 mod transport;

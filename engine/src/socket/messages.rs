@@ -352,6 +352,9 @@ pub struct PeerState {
 pub struct PeerFailure {
     pub code: String,
     pub message: String,
+    /// The peer, having proved who it is, refused this node in the handshake with this code. Without it a code is no more than
+    /// a hint: whoever sees the first packets of a handshake can forge its end.
+    pub refused_by_peer: bool,
     #[cfg_attr(test, ts(type = "number"))]
     pub at_ms: u64,
 }
