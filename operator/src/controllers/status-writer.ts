@@ -12,7 +12,7 @@ interface Conditioned {
 type WithStatus<Status> = KubeObject & { readonly status?: Status };
 
 export interface StatusWriter {
-  readonly client: Pick<KubeClient, "apply">;
+  readonly client: Pick<KubeClient, "apply" | "mergePatch">;
   readonly events: EventRecorder;
 }
 
@@ -27,8 +27,21 @@ export async function writeStatus<Status extends Conditioned, T extends WithStat
 ): Promise<void> {
   if (isDeepStrictEqual(object.status, status)) return;
   const { name } = object.metadata;
-  await client.apply<WithStatus<Status>>(resource, { metadata: { name }, status }, "status");
+  const applied = await client.apply<WithStatus<Status>>(resource, { metadata: { name }, status }, "status");
+  const strays = Object.keys(applied.status ?? {}).filter((field) => !Object.hasOwn(status, field));
+  if (strays.length > 0) await removeFields(client, resource, name, strays);
   tellTransition(events, object, object.status, status);
+}
+
+/** Server-side apply leaves alone what another manager wrote; a status says only what the operator found. */
+async function removeFields<T extends KubeObject>(
+  client: Pick<KubeClient, "mergePatch">,
+  resource: Resource<T>,
+  name: string,
+  fields: readonly string[],
+): Promise<void> {
+  const status = Object.fromEntries(fields.map((field) => [field, null]));
+  await client.mergePatch(resource, name, { status }, "status");
 }
 
 /** An Event for each new reason of Ready: that is the story which `kubectl get events` tells. */

@@ -46,7 +46,12 @@ export interface KubeClient {
     object: Applied<T>,
     subresource?: Subresource,
   ): Promise<T>;
-  mergePatch<T extends KubeObject>(resource: Resource<T>, name: string, patch: object): Promise<T>;
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    name: string,
+    patch: object,
+    subresource?: Subresource,
+  ): Promise<T>;
   watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** The same client, whose calls all end when the signal aborts. */
   until(signal: AbortSignal): KubeClient;
@@ -109,8 +114,8 @@ export function clientOver(transport: Transport, namespace: string, end?: AbortS
       const target = `${path}?fieldManager=${FIELD_MANAGER}&force=true`;
       return call({ method: "PATCH", target, ...json(body, "application/apply-patch+yaml") });
     },
-    mergePatch: (resource, name, patch) => {
-      const target = `${pathOf(resource, namespace, name)}?fieldManager=${FIELD_MANAGER}`;
+    mergePatch: (resource, name, patch, subresource) => {
+      const target = `${pathOf(resource, namespace, name, subresource)}?fieldManager=${FIELD_MANAGER}`;
       return call({ method: "PATCH", target, ...json(patch, "application/merge-patch+json") });
     },
     watch: (resource, options) => readWatch(transport, pathOf(resource, namespace), options),
