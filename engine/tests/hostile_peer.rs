@@ -302,6 +302,30 @@ fn a_lane_of_an_unknown_kind_or_with_an_oversized_record_ends_the_session() {
     }
 }
 
+/// Streams overtake each other: packets may come while the frame that makes the session ready is still on its way.
+#[test]
+fn a_lane_that_begins_before_the_session_is_ready_is_read_in_step_afterwards() {
+    let mut scene = Scene::new();
+    let mut peer = scene.attack();
+    let lane = peer.open(Dir::Uni);
+    let records = [&[0x01, 0, 4][..], &[0; 4], &[0, 2, 0x45]].concat();
+    peer.say_on(lane, &records);
+    let dropped = |engine: &mut EngineProcess, label: &str| {
+        let counters = engine.state().counters;
+        counters.get(&format!("dropped.{label}")).copied()
+    };
+    peer.until(|_| dropped(&mut scene.engine, "noSession") == Some(1));
+    let mut session = peer.session(PEERS);
+    peer.converse(&mut session, |session| session.phase() == Phase::Ready);
+    peer.say_on(lane, &[0x00, 0, 1, 0xff]);
+    let malformed = |engine: &mut EngineProcess| {
+        let dropped = engine.peer("hostile").dropped;
+        dropped.get("malformed").copied()
+    };
+    peer.until(|_| malformed(&mut scene.engine) == Some(2));
+    assert_eq!(peer.closed, None);
+}
+
 #[test]
 fn lanes_that_end_leave_nothing_behind() {
     let mut scene = Scene::new();

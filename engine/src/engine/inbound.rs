@@ -134,15 +134,18 @@ impl Engine {
     }
 
     fn on_lane_bytes(&mut self, key: ConnectionKey, number: u64, bytes: &Bytes) {
-        let Some(link) = self.link_mut(key).filter(|link| link.carries_packets()) else {
+        let Some(link) = self.link_mut(key) else {
             return;
         };
+        let carries_packets = link.carries_packets();
         let Some(peer) = link.peer else { return };
         let mut reader = link.readers.remove(&number).unwrap_or_default();
         reader.push(bytes);
         loop {
             match reader.next() {
-                Ok(Some(packet)) => self.deliver(peer, &packet),
+                Ok(Some(packet)) if carries_packets => self.deliver(peer, &packet),
+                // Read all the same, to stay in step with the stream.
+                Ok(Some(_)) => self.dropped.count(DropReason::NoSession),
                 Ok(None) => break,
                 Err(code) => return self.close_link(key, code, "a lane stream is malformed"),
             }
