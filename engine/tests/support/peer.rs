@@ -351,7 +351,7 @@ fn certificate_and_key(node: &Node) -> (Vec<CertificateDer<'static>>, PrivateKey
     (chain, key)
 }
 
-fn tls_config(node: &Node) -> TlsConfig {
+pub fn tls_config(node: &Node) -> TlsConfig {
     let (chain, key) = certificate_and_key(node);
     let mut config = TlsConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
