@@ -206,6 +206,11 @@ it("may do no more than its role says", async () => {
   expect(await can("get", "secrets/other")).toBe("no");
   expect(await can("list", "secrets")).toBe("no");
   expect(await can("delete", "fabricnodes")).toBe("no");
+  expect(await can("get", "fabricnodes")).toBe("no");
+  expect(await can("update", "joinrequests")).toBe("no");
+  expect(await can("create", "jointokens")).toBe("no");
+  expect(await can("update", "secrets/fabric-authority")).toBe("no");
+  expect(await can("delete", "secrets/fabric-authority")).toBe("no");
   expect(await can("patch", "clusters")).toBe("no");
   expect(await can("list", "pods")).toBe("no");
 }, 30_000);
