@@ -1,9 +1,11 @@
 //! `apply`: checks everything first, changes the tunnel, which may fail, and then does the rest, which can't.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -85,13 +87,7 @@ impl Engine {
         let path = &self.config.key_file;
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut key = Vec::new();
-        File::open(path)
-            .map_err(named)?
-            .take(MAX_KEY_BYTES)
-            .read_to_end(&mut key)
-            .map_err(named)?;
-        Ok(key)
+        read_regular_file(path).map_err(named)
     }
 
     fn change_plan(&mut self, plan: Plan, changed: &mut Vec<String>) {
@@ -253,6 +249,20 @@ impl Engine {
             self.peers.remove(index);
         }
     }
+}
+
+/// The folder is the agent's: a pipe in the file's place must not stop packets, nor a link make root open a device.
+fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_KEY_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn trust_table(plan: &Plan) -> TrustTable {

@@ -41,10 +41,15 @@ struct Answer {
 }
 
 impl EngineProcess {
-    /// Starts an engine for `node` and greets it.
+    /// Starts an engine without a tunnel for `node` and greets it.
     pub fn start(node: &Node) -> Self {
+        Self::start_with(node, serde_json::Value::Null)
+    }
+
+    /// The same with these limits for its tunnel.
+    pub fn start_with(node: &Node, tunnel: serde_json::Value) -> Self {
         let dir = make_dir();
-        let config = write_config(&dir, node);
+        let config = write_config(&dir, node, tunnel);
         let mut child = Process::new(env!("CARGO_BIN_EXE_fabric-engine"))
             .arg("--config")
             .arg(config)
@@ -69,18 +74,18 @@ impl EngineProcess {
     }
 
     pub fn apply(&mut self, node: &Node, authority: Authority, peers: Vec<PeerIntent>) {
-        let desired = Desired {
-            revision: 1,
-            trust_domain: TRUST_DOMAIN.into(),
-            expires_at_ms: in_an_hour_ms(),
-            authority,
-            identity: node.identity.clone(),
-            tunnel: None,
-            peers,
-            revoked: vec![],
-        };
-        self.ask(Command::Apply(Box::new(ApplyCommand { desired })))
+        self.apply_all(desired(node, authority, peers))
             .expect("a valid state");
+    }
+
+    pub fn apply_all(&mut self, desired: Desired) -> Result<(), CommandError> {
+        self.ask(Command::Apply(Box::new(ApplyCommand { desired })))
+            .map(drop)
+    }
+
+    /// Where its key, its socket and its configuration lie.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub fn send(&mut self, peer: &str, kind: &str, payload: &[u8]) -> Result<(), CommandError> {
@@ -186,7 +191,21 @@ fn make_dir() -> PathBuf {
     dir
 }
 
-fn write_config(dir: &Path, node: &Node) -> PathBuf {
+/// A state with these peers and no tunnel.
+pub fn desired(node: &Node, authority: Authority, peers: Vec<PeerIntent>) -> Desired {
+    Desired {
+        revision: 1,
+        trust_domain: TRUST_DOMAIN.into(),
+        expires_at_ms: in_an_hour_ms(),
+        authority,
+        identity: node.identity.clone(),
+        tunnel: None,
+        peers,
+        revoked: vec![],
+    }
+}
+
+fn write_config(dir: &Path, node: &Node, tunnel: serde_json::Value) -> PathBuf {
     let key = dir.join("node.key");
     fs::write(&key, &node.key_pem).expect("a key file");
     let config = json!({
@@ -195,7 +214,7 @@ fn write_config(dir: &Path, node: &Node) -> PathBuf {
         "keyFile": key,
         "stateDir": dir,
         "listen": ["127.0.0.1:0"],
-        "tunnel": null,
+        "tunnel": tunnel,
     });
     let path = dir.join("engine.json");
     fs::write(&path, config.to_string()).expect("a configuration");
