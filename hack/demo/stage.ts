@@ -204,7 +204,7 @@ export async function setStage(): Promise<Stage> {
       globSync(join(lab.directory, "logs/*.log"))
         .map(
           (file) =>
-            `    ${basename(file)}\n${readFileSync(file, "utf8").trimEnd().split("\n").slice(-60).join("\n")}`,
+            `    ${basename(file)}\n${readFileSync(file, "utf8").trimEnd().split("\n").slice(-20).join("\n")}`,
         )
         .join("\n"),
     [Symbol.asyncDispose]: async () => {
