@@ -150,8 +150,8 @@ it.each([
   "localhost:1",
   "192.168.1.5:0",
   "\u0000",
-])("has no place for %j, and one for the others", (candidate) => {
-  const body = received({ ...good, candidates: [candidate, "192.168.1.5:7443"] });
+])("has no place for %j, and one for the others", (hostile) => {
+  const body = received({ ...good, candidates: [hostile, "192.168.1.5:7443"] });
   expect(body && statusAfter(body)?.candidates).toEqual([
     { endpoint: "192.168.1.5:7443", kind: "private" },
     { endpoint: "203.0.113.7:7443", kind: "mapped" },

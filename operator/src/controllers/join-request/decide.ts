@@ -25,12 +25,12 @@ export function verdictOf({ spec }: JoinRequest): Verdict {
 
 /** Whether the object shows what the row says: who asks, and all that the host said of itself. */
 export function shows({ spec }: JoinRequest, row: JoinRequestRecord): boolean {
-  const { approvals: _approvals, ...shown } = spec;
-  return isDeepStrictEqual(ordered(shown), ordered(specFor(row)));
+  return isDeepStrictEqual(asAsked(spec), asAsked(specFor(row)));
 }
 
-function ordered(spec: JoinRequestSpec): JoinRequestSpec {
-  return { ...spec, requestedRoles: [...spec.requestedRoles].sort() };
+/** Without what people said since. */
+function asAsked(spec: JoinRequestSpec): JoinRequestSpec {
+  return { ...spec, approvals: [], requestedRoles: [...spec.requestedRoles].sort() };
 }
 
 /** Whether the status tells the row's decision, and all that followed from it is done. Whoever may write a status may have lied. */
