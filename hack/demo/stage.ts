@@ -147,7 +147,7 @@ export async function setStage(): Promise<Stage> {
         serviceAccount: "fabric-operator",
       });
       addEngine(lab, "control", { serves: "operator", user: operatorUser });
-      addOperator(lab, "control", { namespace: NAMESPACE, kubeconfig, settings: { logLevel: "debug" } });
+      addOperator(lab, "control", { namespace: NAMESPACE, kubeconfig });
     },
     killOperator: async () => {
       await lab.supervisor.killHard("control/operator", { stayDown: true });
