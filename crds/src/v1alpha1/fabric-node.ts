@@ -64,7 +64,7 @@ const status = z
   .object({
     observedGeneration,
     conditions: conditions(
-      "Ready sums up; its reason names the first thing that is in the way, e.g. AwaitingNode, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part holds.",
+      "Ready sums up; its reason names the first thing that is in the way, e.g. AwaitingNode, Joining, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part holds.",
     ),
     addresses: z
       .object({

@@ -16,8 +16,17 @@ export interface StatusWriter {
   readonly events: EventRecorder;
 }
 
-/** Reasons that are no trouble although they are not `True`. */
-const CALM = new Set(["AwaitingNode", "AwaitingDecision", "Pending", "Suspended"]);
+/** Reasons that are no trouble although they are not `True`: on the way, as somebody decided, or an end that was planned. */
+const CALM = new Set([
+  "AwaitingNode",
+  "AwaitingDecision",
+  "Denied",
+  "Exhausted",
+  "Expired",
+  "Joining",
+  "Pending",
+  "Suspended",
+]);
 
 export async function writeStatus<Status extends Conditioned, T extends WithStatus<Status>>(
   { client, events }: StatusWriter,

@@ -2,7 +2,13 @@ import type { FabricNode } from "@saf/crds";
 import type { Heartbeat } from "@saf/protocol";
 import type { NodeFacts } from "../../control/fleet.ts";
 import type { Identity } from "../../ledger/ledger.ts";
-import { decideNode, HEARTBEAT_STALE_MS, HEARTBEAT_WRITE_MS, type NodeInput } from "./decide.ts";
+import {
+  decideNode,
+  HEARTBEAT_STALE_MS,
+  HEARTBEAT_WRITE_MS,
+  JOIN_GRACE_MS,
+  type NodeInput,
+} from "./decide.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const NOW = NOW_MS / 1000;
@@ -42,7 +48,7 @@ const heartbeat: Heartbeat = {
 };
 
 const facts: NodeFacts = {
-  session: { remote: "203.0.113.7:7443", sinceMs: NOW_MS - 5000 },
+  session: { remote: "203.0.113.7:7443", sinceMs: NOW_MS - 60_000 },
   observed: "203.0.113.7:7443",
   heartbeat,
   heartbeatAtMs: NOW_MS - 1000,
@@ -120,6 +126,23 @@ describe("Ready", () => {
     ["nobody may reach anybody", { ...beat({ peers: { known: 4, direct: 0 } }), reachability: "None" }],
   ])("stays True while %s", (_what, changes) => {
     expect(ready(changes)).toMatchObject({ status: "True" });
+  });
+
+  const young = (changes: Partial<Heartbeat>, ageMs: number): Partial<NodeInput> => ({
+    facts: {
+      ...facts,
+      session: { remote: "203.0.113.7:7443", sinceMs: NOW_MS - ageMs },
+      heartbeat: { ...heartbeat, ...changes },
+    },
+  });
+  it.each<[string, (ageMs: number) => Partial<NodeInput>, string]>([
+    ["no snapshot", (ageMs) => ({ ...young({}, ageMs), issued: null }), "NotIssued"],
+    ["none confirmed", (ageMs) => young({ applied: null }, ageMs), "SnapshotStale"],
+    ["no peer yet", (ageMs) => young({ peers: { known: 4, direct: 0 } }, ageMs), "PeersUnreachable"],
+  ])("makes no trouble of %s while a node joins, and does afterwards", (_what, at, reason) => {
+    expect(ready(at(JOIN_GRACE_MS - 1))).toMatchObject({ status: "False", reason: "Joining" });
+    expect(ready(at(JOIN_GRACE_MS))).toMatchObject({ status: "False", reason });
+    expect(decideNode(input(at(JOIN_GRACE_MS - 5))).nextMs).toBe(NOW_MS + 5);
   });
 
   it("says why a node was revoked", () => {

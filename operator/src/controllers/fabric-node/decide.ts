@@ -14,6 +14,8 @@ export const HEARTBEAT_STALE_MS = 15_000;
 export const HEARTBEAT_WRITE_MS = 30_000;
 /** A node that has not confirmed the newest epoch this long after it was issued is behind, not merely under way. */
 export const CONFIRM_GRACE_MS = 10_000;
+/** From a node's first contact to a session with a peer: a snapshot, its confirmation, a handshake. More is trouble. */
+export const JOIN_GRACE_MS = 10_000;
 
 export interface IssuedSnapshot {
   readonly term: number;
@@ -68,8 +70,16 @@ function ready(input: NodeInput, [approval, identity, connection, snapshot]: rea
   const first = (...parts: readonly (Finding | undefined)[]): Finding | undefined =>
     parts.find((part) => part !== undefined && part.status !== "True");
   const blocking = first(approval, suspended(input), identity, connection, snapshot, peersReached(input));
+  if (blocking && isJoining(input, blocking)) return finding("Ready", "False", "Joining", blocking.message);
   if (blocking) return { ...blocking, type: "Ready", status: "False" };
   return finding("Ready", "True", "Connected", "in contact, up to date");
+}
+
+const ON_THE_WAY = new Set(["NotIssued", "SnapshotStale", "PeersUnreachable"]);
+
+/** What is no fault yet in a session that has just begun. */
+function isJoining({ facts, nowMs }: NodeInput, { reason }: Finding): boolean {
+  return facts.session !== null && nowMs < facts.session.sinceMs + JOIN_GRACE_MS && ON_THE_WAY.has(reason);
 }
 
 function approved({ node, identity }: NodeInput): Finding {
@@ -255,6 +265,7 @@ function nextChange(input: NodeInput): number | null {
     staleAtMs(input),
     facts.heartbeatAtMs === null ? null : facts.heartbeatAtMs + HEARTBEAT_WRITE_MS,
     issued ? issued.sinceMs + CONFIRM_GRACE_MS : null,
+    facts.session ? facts.session.sinceMs + JOIN_GRACE_MS : null,
     identity?.certificateNotAfter ? identity.certificateNotAfter * 1000 : null,
     facts.heartbeat?.applied ? facts.heartbeat.applied.expiresAt * 1000 : null,
   ].filter((moment) => moment !== null && moment > nowMs);

@@ -43,7 +43,7 @@ function inForce({ assignment, targets, nowMs }: AssignmentInput): Finding {
   if (phase === "Expired") return finding("Ready", "False", "Expired", `ended at ${expiresAt}`);
   if (phase === "Pending") return finding("Ready", "False", "Pending", `begins at ${notBefore}`);
   if (targets.length === 0) return finding("Ready", "False", "NoMatch", "no active node is meant by it");
-  return finding("Ready", "True", "InForce", `${targets.length} node(s) may act as ${role}`);
+  return finding("Ready", "True", "InForce", `${nodes(targets.length)} may act as ${role}`);
 }
 
 function propagated({ targets, epoch, confirmedBy }: AssignmentInput): Finding {
@@ -54,7 +54,11 @@ function propagated({ targets, epoch, confirmedBy }: AssignmentInput): Finding {
       "Propagated",
       "False",
       "AwaitingNodes",
-      `${waiting} of ${targets.length} node(s) have not confirmed`,
+      `${waiting} of ${nodes(targets.length)} yet to confirm`,
     );
   return finding("Propagated", "True", "Confirmed", "every node concerned has confirmed");
+}
+
+function nodes(count: number): string {
+  return count === 1 ? "1 node" : `${count} nodes`;
 }
