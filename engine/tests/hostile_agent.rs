@@ -5,12 +5,13 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fabric_engine::session::Phase;
-use fabric_engine::socket::messages::{Authority, Desired, SessionState, TunnelIntent};
+use fabric_engine::socket::messages::{Authority, Desired, PeerIntent, SessionState, TunnelIntent};
 
 use support::authority::{Authority as CertificateAuthority, Node};
 use support::engine::{EngineProcess, desired};
@@ -104,6 +105,46 @@ fn a_key_that_is_no_file_or_another_key_is_refused_at_once() {
     assert_eq!(code, "CERTIFICATE_KEY_MISMATCH");
     fs::write(&key, &scene.engine_node.key_pem).expect("the key");
     scene.engine.apply_all(desired).expect("all is well again");
+    scene.is_unharmed();
+}
+
+/// As many as one state may hold, none of which is there.
+#[test]
+fn ten_thousand_absent_peers_leave_room_for_the_one_that_is_there() {
+    let mut scene = Scene::new();
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let candidate = nobody.local_addr().expect("an address").to_string();
+    let mut desired = scene.desired();
+    let absent = |number: usize| PeerIntent {
+        id: format!("absent-{number}"),
+        spiffe_id: format!("{}-{number}", scene.honest.spiffe_id),
+        fingerprint: format!("{number:064x}"),
+        candidates: vec![candidate.clone()],
+        ..scene.honest.as_peer()
+    };
+    desired.peers.extend((1..10_000).map(absent));
+    let mut too_many = desired.clone();
+    too_many.peers.push(scene.engine_node.as_peer());
+    assert_eq!(scene.refusal_of(too_many), "LIMIT_EXCEEDED");
+    let begun = Instant::now();
+    scene
+        .engine
+        .apply_all(desired.clone())
+        .expect("a valid state");
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(3), "applied in {taken:?}");
+    for _ in 0..5 {
+        let begun = Instant::now();
+        scene.is_unharmed();
+        let taken = begun.elapsed();
+        assert!(taken < Duration::from_secs(4), "described in {taken:?}");
+    }
+    println!("applied in {taken:?}, {} KiB", scene.engine.resident_kib());
+    let begun = Instant::now();
+    let none = scene.desired();
+    scene.engine.apply_all(none).expect("a valid state");
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(3), "removed in {taken:?}");
     scene.is_unharmed();
 }
 

@@ -27,8 +27,9 @@ impl Engine {
     /// The handshake is done: the session may begin, if the peer is still wanted.
     pub(super) fn on_established(&mut self, key: ConnectionKey, established: &Established) {
         self.timers.set(TimerKey::Handshake(key), None);
-        let Some(index) = self.wanted_peer(established) else {
-            return self.close_link(key, CloseCode::Revoked, "no longer wanted");
+        let index = match self.wanted_peer(established) {
+            Ok(index) => index,
+            Err(code) => return self.close_link(key, code, "no longer wanted"),
         };
         let Some(session) = self.new_session(key, established) else {
             return self.close_link(key, CloseCode::AuthFailed, "no keying material");
@@ -52,17 +53,22 @@ impl Engine {
         }
     }
 
-    /// The table may have changed while the handshake ran.
-    fn wanted_peer(&self, established: &Established) -> Option<PeerIndex> {
-        let index = self.peers.by_spiffe_id(&established.spiffe_id)?;
-        let peer = self.peers.get(index)?;
-        let revoked = self
-            .plan
-            .as_ref()?
-            .revoked
-            .contains(&established.fingerprint);
-        (peer.plan.fingerprint == established.fingerprint && !peer.expired && !revoked)
-            .then_some(index)
+    /// The table may have changed while the handshake ran: why it would be refused now.
+    fn wanted_peer(&self, established: &Established) -> Result<PeerIndex, CloseCode> {
+        let plan = self.plan.as_ref().ok_or(CloseCode::GoingAway)?;
+        if plan.revoked.contains(&established.fingerprint) {
+            return Err(CloseCode::Revoked);
+        }
+        let index = self.peers.by_spiffe_id(&established.spiffe_id);
+        let index = index.ok_or(CloseCode::UnknownPeer)?;
+        let peer = self.peers.get(index).ok_or(CloseCode::UnknownPeer)?;
+        if peer.expired {
+            return Err(CloseCode::Expired);
+        }
+        if peer.plan.fingerprint != established.fingerprint {
+            return Err(CloseCode::PinMismatch);
+        }
+        Ok(index)
     }
 
     fn new_session(&mut self, key: ConnectionKey, established: &Established) -> Option<Session> {
