@@ -21,6 +21,7 @@ import { reconcileCluster } from "../controllers/cluster/controller.ts";
 import { rulingCluster } from "../controllers/cluster/decide.ts";
 import { createController, type Controller, type ControllerInit } from "../controllers/controller.ts";
 import { reconcileNode } from "../controllers/fabric-node/controller.ts";
+import { belongs } from "../controllers/fabric-node/decide.ts";
 import { lastKnown } from "../controllers/fabric-node/last-known.ts";
 import { reconcileRequest } from "../controllers/join-request/controller.ts";
 import { reconcileToken } from "../controllers/join-token/controller.ts";
@@ -77,7 +78,9 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
   if (signal.aborted) stop();
   try {
     await scope.identities.refresh();
-    for (const node of caches.nodes.list()) scope.fleet.remember(node.spec.nodeId, lastKnown(node));
+    for (const node of caches.nodes.list())
+      if (belongs(node, scope.identities.byName(node.metadata.name)))
+        scope.fleet.remember(node.spec.nodeId, lastKnown(node));
     await runTogether(
       office,
       parts.map((part) => (officeSignal) => part.run(officeSignal)),

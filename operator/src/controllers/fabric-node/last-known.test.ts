@@ -39,3 +39,16 @@ it("finds again where a node in the open was seen", () => {
 it("knows nothing of a node that was never heard", () => {
   expect(lastKnown(node())).toEqual({ observed: null, candidates: null });
 });
+
+it("overlooks what only looks like an address: a status must not keep an operator from ruling", () => {
+  const status: FabricNodeStatus = {
+    natGroup: "999.9.9.9",
+    candidates: [
+      { endpoint: "999.9.9.9:7443", kind: "host" },
+      { endpoint: "[::::]:1", kind: "mapped" },
+      { endpoint: "198.51.100.80:99999", kind: "host" },
+      { endpoint: "198.51.100.80:7443", kind: "host" },
+    ],
+  };
+  expect(lastKnown(node(status))).toEqual({ observed: null, candidates: ["198.51.100.80:7443"] });
+});
