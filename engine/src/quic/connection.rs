@@ -99,6 +99,8 @@ pub struct Connection {
     closing_sends: u8,
     /// A dialler's: packets that anyone could have made are not read any more.
     past_initial: bool,
+    /// A dialler's: it made its part of the handshake.
+    answered: bool,
     /// What came last can only have been sent by the other side, whose identity is verified.
     proven: bool,
     /// Sends made ahead of their turn, oldest first: see `answer_handshake`.
@@ -132,6 +134,7 @@ impl Connection {
             handshake_end: false,
             closing_sends: CLOSING_SENDS,
             past_initial: false,
+            answered: false,
             proven: false,
             ahead: VecDeque::new(),
         }
@@ -178,9 +181,11 @@ impl Connection {
     /// reasons. With it go the keys of the first packets, which everybody on the path can derive: what ends the connection from
     /// then on comes from the other side. And library 1.4.0 panics when its probe timer runs out between the two.
     fn answer_handshake(&mut self, now: Instant) {
-        if !self.dialled || self.past_initial || self.is_handshaking() || self.is_closed() {
+        let answered = self.answered && self.past_initial;
+        if !self.dialled || answered || self.is_handshaking() || self.is_closed() {
             return;
         }
+        self.answered = true;
         while self.ahead.len() < MAX_AHEAD {
             let mut buffer = Vec::new();
             let Some(transmit) = self.transmit(now, NonZeroUsize::MIN, &mut buffer) else {
