@@ -1,25 +1,9 @@
 import type { Heartbeat } from "@saf/protocol";
 import { createFleet, type Aspect } from "./fleet.ts";
+import { sampleHeartbeat } from "./testing/sample-heartbeat.ts";
 
-const beat = (changes: Partial<Heartbeat> = {}): Heartbeat => ({
-  sequence: 1,
-  facts: {
-    hostname: "a",
-    os: "linux",
-    arch: "x64",
-    kernel: "6",
-    cpus: 2,
-    memoryBytes: 1,
-    agentVersion: "0.1.0",
-  },
-  capabilities: { protocolVersions: ["saf/1"] },
-  candidates: ["192.168.1.5:7443"],
-  applied: null,
-  peers: { known: 0, direct: 0 },
-  degraded: false,
-  certificateNotAfter: 0,
-  ...changes,
-});
+const beat = (changes: Partial<Heartbeat> = {}): Heartbeat =>
+  sampleHeartbeat({ sequence: 1, certificateNotAfter: 0, ...changes });
 
 function bench() {
   const fleet = createFleet();

@@ -1,31 +1,15 @@
 import { pino } from "pino";
-import type { Heartbeat, OperatorEnvelope } from "@saf/protocol";
+import type { OperatorEnvelope } from "@saf/protocol";
 import type { CertificateRecord } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/errors.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import { ManualClock } from "../kube/manual-clock.ts";
 import { createFleet } from "./fleet.ts";
 import { createMessageHandler } from "./messages.ts";
+import { sampleHeartbeat } from "./testing/sample-heartbeat.ts";
 
 const NODE = "11111111-2222-4333-8444-555555555555";
-const heartbeat: Heartbeat = {
-  sequence: 7,
-  facts: {
-    hostname: "a",
-    os: "linux",
-    arch: "x64",
-    kernel: "6",
-    cpus: 2,
-    memoryBytes: 1,
-    agentVersion: "0.1.0",
-  },
-  capabilities: { protocolVersions: ["saf/1"] },
-  candidates: ["192.168.1.5:7443"],
-  applied: null,
-  peers: { known: 0, direct: 0 },
-  degraded: false,
-  certificateNotAfter: 1_900_000_000,
-};
+const heartbeat = sampleHeartbeat();
 
 function bench(
   issue: () => Promise<Partial<CertificateRecord>> = async () => ({ chainPem: ["leaf", "ca"] }),

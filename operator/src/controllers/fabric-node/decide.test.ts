@@ -9,6 +9,7 @@ import {
   JOIN_GRACE_MS,
   type NodeInput,
 } from "./decide.ts";
+import { sampleFacts } from "../../control/testing/sample-heartbeat.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const NOW = NOW_MS / 1000;
@@ -30,15 +31,7 @@ const identity: Identity = {
 
 const heartbeat: Heartbeat = {
   sequence: 7,
-  facts: {
-    hostname: "a",
-    os: "linux",
-    arch: "x64",
-    kernel: "6",
-    cpus: 2,
-    memoryBytes: 1,
-    agentVersion: "0.1.0",
-  },
+  facts: sampleFacts,
   capabilities: { protocolVersions: ["saf/1"] },
   candidates: [],
   applied: { term: 3, epoch: 9, issuedAt: NOW - 60, expiresAt: NOW + 3600 },

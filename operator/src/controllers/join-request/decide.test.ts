@@ -1,6 +1,7 @@
 import type { Approval, JoinRequest } from "@saf/crds";
 import type { JoinRequestRecord } from "../../ledger/ledger.ts";
 import { decideRequestStatus, shows, specFor, tells, verdictOf, type Obstacle } from "./decide.ts";
+import { sampleFacts } from "../../control/testing/sample-heartbeat.ts";
 
 const NOW_MS = 1_800_000_000_000;
 
@@ -14,15 +15,7 @@ const row: JoinRequestRecord = {
   tokenName: "rack-7",
   requestedRoles: ["relay", "exit"],
   area: "attic",
-  facts: {
-    hostname: "a",
-    os: "linux",
-    arch: "x64",
-    kernel: "6",
-    cpus: 2,
-    memoryBytes: 1,
-    agentVersion: "0.1.0",
-  },
+  facts: sampleFacts,
   capabilities: { protocolVersions: ["saf/1"] },
   candidates: ["192.168.1.2:7443"],
   createdAt: 1,
