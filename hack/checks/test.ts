@@ -31,15 +31,16 @@ const jest = [
   "--disable-warning=ExperimentalWarning",
   "node_modules/jest/bin/jest.js",
 ];
-/** Tests with namespaces, processes or an API server of their own: one at a time, because they measure time. */
-const wholeMachine = "\\.(lab|e2e)\\.test\\.ts$";
+/** Tests with programs of their own. The labs measure time, so they run one at a time; the others mostly wait. */
+const labs = "\\.lab\\.test\\.ts$";
+const endToEnd = "\\.e2e\\.test\\.ts$";
 
 const stages: readonly Stage[] = [
   { name: "static checks", command: [node, "hack/checks/check.ts"], count: countOfChecks },
   {
     name: "unit tests, TypeScript",
     // The pattern on the command line replaces those of jest.config.js, so they are repeated.
-    command: [...jest, "--testPathIgnorePatterns", wholeMachine, "/node_modules/", "/target/"],
+    command: [...jest, "--testPathIgnorePatterns", labs, endToEnd, "/node_modules/", "/target/"],
     count: countOfJest,
   },
   {
@@ -48,8 +49,13 @@ const stages: readonly Stage[] = [
     count: countOfCargo,
   },
   {
-    name: "labs and end-to-end tests",
-    command: [...jest, "--runInBand", "--testPathPatterns", wholeMachine],
+    name: "end-to-end tests",
+    command: [...jest, "--maxWorkers=2", "--testPathPatterns", endToEnd],
+    count: countOfJest,
+  },
+  {
+    name: "labs",
+    command: [...jest, "--runInBand", "--testPathPatterns", labs],
     count: countOfJest,
   },
   {
