@@ -7,4 +7,6 @@ export default {
   testPathIgnorePatterns: ["/node_modules/", "/target/"],
   modulePathIgnorePatterns: ["/target/"],
   testTimeout: 30_000,
+  // Not in the system's temporary directory: a run leaves nothing there.
+  cacheDirectory: "<rootDir>/node_modules/.cache/jest",
 };
