@@ -31,7 +31,7 @@ const jest = [
   "--disable-warning=ExperimentalWarning",
   "node_modules/jest/bin/jest.js",
 ];
-/** Tests with programs of their own. The labs measure time, so they run one at a time; the others mostly wait. */
+/** Tests with programs and ports of their own: one at a time, because they measure time. */
 const labs = "\\.lab\\.test\\.ts$";
 const endToEnd = "\\.e2e\\.test\\.ts$";
 
@@ -50,7 +50,7 @@ const stages: readonly Stage[] = [
   },
   {
     name: "end-to-end tests",
-    command: [...jest, "--maxWorkers=2", "--testPathPatterns", endToEnd],
+    command: [...jest, "--runInBand", "--testPathPatterns", endToEnd],
     count: countOfJest,
   },
   {
