@@ -143,8 +143,10 @@ describe("a running engine", () => {
     const second = await connected((client) => client.describe());
     expect(second.instanceId).toBe(first.instanceId);
     const client = await connectEngine(socket);
+    // Its sockets close one after another: nobody answers for certain only when it has ended.
+    const ended = once(engine, "exit");
     engine.kill("SIGKILL");
-    await client.closed;
+    await Promise.all([client.closed, ended]);
     expect(client.closeReason?.code).toBe("CONNECTION_CLOSED");
     expect(await codeOf(connectEngine(socket))).toBe("CONNECT_FAILED");
     await start();

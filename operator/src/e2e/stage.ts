@@ -106,7 +106,8 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     user: { readonly uid: number; readonly gid: number },
   ): ChildProcess => {
     const file = openSync(join(scratch.path, `${name}.log`), "a");
-    const child = spawn(command, args, {
+    // By the kernel, it ends with this process, also when that is killed.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", command, ...args], {
       stdio: ["ignore", file, file],
       cwd: "/",
       env: { PATH: process.env["PATH"] },
