@@ -34,6 +34,7 @@ function desired(): Desired {
     tunnel: null,
     peers: [],
     revoked: [],
+    trafficRules: [],
   };
 }
 

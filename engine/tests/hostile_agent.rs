@@ -11,7 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use fabric_engine::session::Phase;
-use fabric_engine::socket::messages::{Authority, Desired, PeerIntent, SessionState, TunnelIntent};
+use fabric_engine::socket::messages::{
+    Authority, Desired, PeerIntent, PortRange, SessionState, TrafficClass, TrafficRule,
+    TunnelIntent,
+};
 
 use support::authority::{Authority as CertificateAuthority, Node};
 use support::engine::{EngineProcess, desired};
@@ -161,6 +164,29 @@ fn an_engine_without_a_tunnel_gets_none_from_its_agent() {
     let mut desired = scene.desired();
     desired.peers[0].remote_prefixes = vec!["10.0.0.0/8".to_owned()];
     assert_eq!(scene.refusal_of(desired), "PREFIX_FORBIDDEN");
+    scene.is_unharmed();
+}
+
+#[test]
+fn traffic_rules_change_alone_and_only_to_ones_that_make_sense() {
+    let mut scene = Scene::new();
+    let mut desired = scene.desired();
+    desired.expires_at_ms = u64::MAX;
+    scene.engine.apply_all(desired.clone()).expect("valid");
+    desired.traffic_rules = vec![TrafficRule {
+        class: TrafficClass::Dns,
+        protocol: None,
+        ports: vec![PortRange { from: 53, to: 53 }],
+        dscp: vec![],
+        max_packet_bytes: None,
+        below_bytes_per_second: Some(1_000_000),
+    }];
+    let changed = scene.engine.apply_all(desired.clone()).expect("valid");
+    assert_eq!(changed, ["trafficRules"]);
+    let changed = scene.engine.apply_all(desired.clone()).expect("valid");
+    assert!(changed.is_empty());
+    desired.traffic_rules[0].ports[0].from = 54;
+    assert_eq!(scene.refusal_of(desired), "INVALID_ARGUMENT");
     scene.is_unharmed();
 }
 

@@ -2,6 +2,7 @@
 export * from "./documents/document.ts";
 export * from "./documents/errors.ts";
 export * from "./documents/node-snapshot.ts";
+export * from "./documents/traffic-rule.ts";
 export * from "./documents/trust-root.ts";
 export * from "./enrolment/join.ts";
 export * from "./enrolment/node-facts.ts";

@@ -16,6 +16,7 @@ function intents(epoch: number): Intents {
     tunnel: null,
     peers: [],
     revoked: [],
+    trafficRules: [],
   };
 }
 

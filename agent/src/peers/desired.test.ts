@@ -31,6 +31,10 @@ const body: NodeSnapshotBody = {
   control,
   peers: [peer],
   revoked: [{ nodeId: "1b6f2d9c-6f0e-4d3e-9a55-0d8f5f3e2b13", fingerprint: "b".repeat(64), reason: "lost" }],
+  trafficRules: [
+    { class: "dns", protocol: "udp", ports: [{ from: 53 }, { from: 5350, to: 5353 }], maxPacketBytes: 512 },
+    { class: "control", dscp: [48], belowBytesPerSecond: 1000 },
+  ],
   trustRoot: "-",
 };
 function snapshotOf(overrides: Partial<NodeSnapshotBody> = {}): NodeSnapshot {
@@ -87,6 +91,27 @@ describe("compileIntents", () => {
         },
       ],
       revoked: ["b".repeat(64)],
+      trafficRules: [
+        {
+          class: "dns",
+          protocol: "udp",
+          ports: [
+            { from: 53, to: 53 },
+            { from: 5350, to: 5353 },
+          ],
+          dscp: [],
+          maxPacketBytes: 512,
+          belowBytesPerSecond: null,
+        },
+        {
+          class: "control",
+          protocol: null,
+          ports: [],
+          dscp: [48],
+          maxPacketBytes: null,
+          belowBytesPerSecond: 1000,
+        },
+      ],
     });
   });
 

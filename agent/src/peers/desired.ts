@@ -5,13 +5,14 @@
  * a peer without prefixes: messages, no packets. Without a snapshot in force only the operator is left, so that a new one
  * can come; every intent ends by itself with the document or certificate that it rests on.
  */
-import type { Desired, PeerIntent } from "@saf/engine";
+import type { Desired, PeerIntent, TrafficRule as TrafficRuleIntent } from "@saf/engine";
 import {
   spiffeIdOfNode,
   type Candidate,
   type ControlIdentity,
   type NodeSnapshotBody,
   type SnapshotPeer,
+  type TrafficRule,
 } from "@saf/protocol";
 import type { NodeSnapshot } from "../documents/trusted-documents.ts";
 
@@ -56,6 +57,7 @@ export function compileIntents(belief: Belief): Intents {
     tunnel: body ? tunnelOf(body) : null,
     peers: [operatorPeer(body?.control ?? belief.control, operatorExpiresAtMs), ...peers],
     revoked: body?.revoked.map(({ fingerprint }) => fingerprint) ?? [],
+    trafficRules: body?.trafficRules.map(ruleIntent) ?? [],
   };
 }
 
@@ -98,6 +100,17 @@ function nodePeer(
     remotePrefixes: hostPrefixes(peer.addresses),
     localPrefixes: hostPrefixes(own.addresses),
     expiresAtMs,
+  };
+}
+
+function ruleIntent(rule: TrafficRule): TrafficRuleIntent {
+  return {
+    class: rule.class,
+    protocol: rule.protocol ?? null,
+    ports: rule.ports?.map(({ from, to = from }) => ({ from, to })) ?? [],
+    dscp: rule.dscp ?? [],
+    maxPacketBytes: rule.maxPacketBytes ?? null,
+    belowBytesPerSecond: rule.belowBytesPerSecond ?? null,
   };
 }
 

@@ -135,6 +135,7 @@ export async function createTestAuthority(
       control,
       peers: [],
       revoked: [],
+      trafficRules: [{ class: "bulk" }],
       trustRoot: await trustRoot(),
       ...bodyOverrides,
     };

@@ -167,6 +167,7 @@ describe("manifests and examples", () => {
 describe("objects that are refused when they are made", () => {
   const pools = (change: object) => ({ ...cluster, addressPools: { ...cluster.addressPools, ...change } });
   const endpoints = (change: object) => ({ ...cluster, endpoints: { ...cluster.endpoints, ...change } });
+  const rules = (rule: object) => ({ ...cluster, trafficRules: [rule] });
   it.each<[why: string, kind: string, name: string, spec: object, message: string]>([
     ["pool with host bits", "Cluster", "c", pools({ ipv4: "100.96.0.1/16" }), "without host bits"],
     ["IPv6 pool for IPv4", "Cluster", "c", pools({ ipv4: "fd5a::/64" }), "must be an IPv4 CIDR"],
@@ -180,6 +181,38 @@ describe("objects that are refused when they are made", () => {
     ["unknown reachability", "Cluster", "c", { ...cluster, reachability: "All" }, "Unsupported value"],
     ["small MTU", "Cluster", "c", { ...cluster, tunnel: { mtu: 1279 } }, "greater than or equal to 1280"],
     ["short certificate", "Cluster", "c", { ...cluster, certificates: { nodeLifetimeSeconds: 119 } }, "120"],
+    ["rule of no class", "Cluster", "c", rules({}), "class: Required"],
+    ["rule of another class", "Cluster", "c", rules({ class: "fast" }), "Unsupported value"],
+    ["no rules", "Cluster", "c", { ...cluster, trafficRules: [] }, "at least 1"],
+    [
+      "65 rules",
+      "Cluster",
+      "c",
+      { ...cluster, trafficRules: Array(65).fill({ class: "bulk" }) },
+      "at most 64",
+    ],
+    [
+      "ports from high to low",
+      "Cluster",
+      "c",
+      rules({ class: "dns", ports: [{ from: 2, to: 1 }] }),
+      "from must not be above to",
+    ],
+    ["17 ports", "Cluster", "c", rules({ class: "dns", ports: Array(17).fill({ from: 53 }) }), "at most 16"],
+    [
+      "ports of icmp",
+      "Cluster",
+      "c",
+      rules({ class: "dns", protocol: "icmp", ports: [{ from: 53 }] }),
+      "icmp has no ports",
+    ],
+    [
+      "DSCP of seven bits",
+      "Cluster",
+      "c",
+      rules({ class: "control", dscp: [64] }),
+      "less than or equal to 63",
+    ],
     ["node name with a dot", "FabricNode", "a.b", node, "DNS label"],
     ["node name of 64", "FabricNode", "a".repeat(64), node, "DNS label"],
     ["node id that is no UUID", "FabricNode", "a", { ...node, nodeId: "x".repeat(36) }, "nodeId"],

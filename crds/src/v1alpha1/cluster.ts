@@ -107,6 +107,65 @@ const tunnel = z
   .default({ mtu: 1280 })
   .meta({ description: "The overlay interface." });
 
+const port = z.int().min(1).max(65_535);
+
+const trafficRule = z
+  .object({
+    class: z.enum(["control", "dns", "interactive", "reliable", "bulk", "droppable"]).meta({
+      description:
+        "What the traffic is. control passes first, then dns, then interactive; reliable and bulk share the rest; droppable is dropped first.",
+    }),
+    protocol: z
+      .enum(["tcp", "udp", "icmp"])
+      .optional()
+      .meta({ description: "Protocol of the inner packet; icmp is ICMPv6 too. Any when empty." }),
+    ports: z
+      .array(
+        z
+          .object({
+            from: port.meta({ description: "First port." }),
+            to: port.optional().meta({ description: "Last port; the first one when empty." }),
+          })
+          .meta({
+            "x-kubernetes-validations": [
+              { rule: "!has(self.to) || self.from <= self.to", message: "from must not be above to" },
+            ],
+          }),
+      )
+      .min(1)
+      .max(16)
+      .optional()
+      .meta({
+        description: "The source or the destination port lies in one of these. Any when empty.",
+        "x-kubernetes-list-type": "atomic",
+      }),
+    dscp: z.array(z.int().min(0).max(63)).min(1).max(16).optional().meta({
+      description: "The packet is marked with one of these DSCP values. Any when empty.",
+      "x-kubernetes-list-type": "set",
+    }),
+    maxPacketBytes: z.int().min(1).max(65_535).optional().meta({
+      description: "The packet has at most this many bytes, IP header included. Any when empty.",
+    }),
+    belowBytesPerSecond: z.int().min(1).max(1_000_000_000_000).optional().meta({
+      description:
+        "The flow's recent rate is below this many bytes a second. A faster one falls to the rules that follow. Any when empty.",
+    }),
+  })
+  .meta({
+    "x-kubernetes-validations": [
+      {
+        rule: "!has(self.ports) || !has(self.protocol) || self.protocol != 'icmp'",
+        message: "icmp has no ports",
+      },
+    ],
+  });
+
+const trafficRules = z.array(trafficRule).min(1).max(64).optional().meta({
+  description:
+    "What class a packet gets on every node: the first rule that it fits decides; what fits none is bulk. The table of docs/api.md when empty.",
+  "x-kubernetes-list-type": "atomic",
+});
+
 const spec = z
   .object({
     trustDomain: dnsName.meta({
@@ -122,6 +181,7 @@ const spec = z
     certificates,
     documents,
     tunnel,
+    trafficRules,
   })
   .meta({ description: "What the platform owner wants." });
 

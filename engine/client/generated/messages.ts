@@ -8,6 +8,9 @@ export const MAX_PEERS = 10000;
 export const MAX_CANDIDATES = 16;
 export const MAX_PREFIXES = 256;
 export const MAX_REVOKED = 10000;
+export const MAX_TRAFFIC_RULES = 64;
+export const MAX_RULE_PORTS = 16;
+export const MAX_RULE_DSCP = 16;
 
 /**
  * What a client asks for.
@@ -49,7 +52,11 @@ tunnel: TunnelIntent | null, peers: Array<PeerIntent>,
 /**
  * Fingerprints that are refused even with a valid certificate.
  */
-revoked: Array<string>, };
+revoked: Array<string>, 
+/**
+ * What class a packet into the tunnel gets: the first rule that matches decides, and none means `bulk`.
+ */
+trafficRules: Array<TrafficRule>, };
 
 /**
  * A decision of the cluster's authority; ordered by term, then epoch.
@@ -93,6 +100,38 @@ remotePrefixes: Array<string>,
  * Inner destinations accepted from this peer = sources it may be sent from.
  */
 localPrefixes: Array<string>, expiresAtMs: number, };
+
+/**
+ * How traffic is told apart, from what passes first to what is dropped first.
+ */
+export type TrafficClass = "control" | "dns" | "interactive" | "reliable" | "bulk" | "droppable";
+
+/**
+ * `icmp` is ICMPv6 too.
+ */
+export type TrafficProtocol = "tcp" | "udp" | "icmp";
+
+/**
+ * Gives a class to what fits all of its conditions; an absent or empty one fits everything.
+ */
+export type TrafficRule = { class: TrafficClass, protocol: TrafficProtocol | null, 
+/**
+ * The source or the destination port lies in one of these.
+ */
+ports: Array<PortRange>, dscp: Array<number>, 
+/**
+ * The inner IP packet has at most this length.
+ */
+maxPacketBytes: number | null, 
+/**
+ * The flow's recent rate is lower than this.
+ */
+belowBytesPerSecond: number | null, };
+
+/**
+ * Both ends belong to it.
+ */
+export type PortRange = { from: number, to: number, };
 
 /**
  * What goes back to a client.

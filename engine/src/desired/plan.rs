@@ -7,9 +7,13 @@ use crate::config::{MTU_RANGE, TunnelLimits};
 use crate::policy::Prefix;
 use crate::quic::{Fingerprint, trust_domain};
 use crate::socket::messages::{
-    Authority, CommandError, Desired, IdentityIntent, PeerIntent, TunnelIntent, codes,
+    Authority, CommandError, Desired, IdentityIntent, PeerIntent, PortRange, TrafficRule,
+    TunnelIntent, codes,
 };
 use crate::tun::TunnelSettings;
+
+/// A differentiated services code point has six bits (RFC 2474).
+const MAX_DSCP: u8 = 63;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -22,6 +26,7 @@ pub struct Plan {
     /// By id.
     pub peers: BTreeMap<String, PlannedPeer>,
     pub revoked: HashSet<Fingerprint>,
+    pub traffic_rules: Vec<TrafficRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,7 @@ impl Plan {
             .iter()
             .map(|text| fingerprint(text))
             .collect::<Result<_, _>>()?;
+        check_traffic_rules(&desired.traffic_rules)?;
         Ok(Plan {
             revision: desired.revision,
             trust_domain: desired.trust_domain.clone(),
@@ -75,6 +81,7 @@ impl Plan {
             tunnel,
             peers,
             revoked,
+            traffic_rules: desired.traffic_rules.clone(),
         })
     }
 }
@@ -180,6 +187,24 @@ fn check_unique(peers: &BTreeMap<String, PlannedPeer>) -> Result<(), CommandErro
     Ok(())
 }
 
+/// A rule that cannot match is a mistake of whoever wrote it.
+fn check_traffic_rules(rules: &[TrafficRule]) -> Result<(), CommandError> {
+    for (number, rule) in rules.iter().enumerate() {
+        let of_rule = |message: String| invalid(format!("traffic rule {number}: {message}"));
+        if let Some(dscp) = rule.dscp.iter().find(|dscp| **dscp > MAX_DSCP) {
+            return Err(of_rule(format!("dscp {dscp} is above {MAX_DSCP}")));
+        }
+        if let Some(PortRange { from, to }) = rule.ports.iter().find(|range| range.from > range.to)
+        {
+            return Err(of_rule(format!("no port is from {from} to {to}")));
+        }
+        if rule.max_packet_bytes == Some(0) || rule.below_bytes_per_second == Some(0) {
+            return Err(of_rule("nothing is below 0".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 fn prefixes(texts: &[String], limits: Option<&TunnelLimits>) -> Result<Vec<Prefix>, CommandError> {
     let mut prefixes = Vec::with_capacity(texts.len());
     for text in texts {
@@ -221,6 +246,7 @@ fn forbidden(message: impl Into<String>) -> CommandError {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::socket::messages::{TrafficClass, TrafficProtocol};
 
     pub fn peer(id: &str, address: &str) -> PeerIntent {
         PeerIntent {
@@ -252,6 +278,7 @@ pub(super) mod tests {
             }),
             peers,
             revoked: vec![],
+            traffic_rules: vec![],
         }
     }
 
@@ -330,6 +357,34 @@ pub(super) mod tests {
         for (index, spoil) in spoils.iter().enumerate() {
             let mut bad = desired(vec![peer("a", "100.96.0.2/32")]);
             spoil(&mut bad);
+            assert_eq!(code(&bad), codes::INVALID_ARGUMENT, "case {index}");
+        }
+    }
+
+    #[test]
+    fn refuses_traffic_rules_that_match_nothing() {
+        let rule = TrafficRule {
+            class: TrafficClass::Dns,
+            protocol: Some(TrafficProtocol::Udp),
+            ports: vec![PortRange { from: 53, to: 53 }],
+            dscp: vec![MAX_DSCP],
+            max_packet_bytes: Some(1),
+            below_bytes_per_second: Some(1),
+        };
+        let mut state = desired(vec![]);
+        state.traffic_rules = vec![rule.clone()];
+        let plan = Plan::new(&state, Some(&limits()), 1_000).expect("a plan");
+        assert_eq!(plan.traffic_rules, [rule]);
+        type Spoil = fn(&mut TrafficRule);
+        let spoils: [Spoil; 4] = [
+            |rule| rule.ports[0].to = 52,
+            |rule| rule.dscp.push(64),
+            |rule| rule.max_packet_bytes = Some(0),
+            |rule| rule.below_bytes_per_second = Some(0),
+        ];
+        for (index, spoil) in spoils.iter().enumerate() {
+            let mut bad = state.clone();
+            spoil(&mut bad.traffic_rules[0]);
             assert_eq!(code(&bad), codes::INVALID_ARGUMENT, "case {index}");
         }
     }

@@ -107,6 +107,7 @@ impl Engine {
                 ("authority", old.authority != plan.authority),
                 ("revoked", old.revoked != plan.revoked),
                 ("expiry", old.expires_at_ms != plan.expires_at_ms),
+                ("trafficRules", old.traffic_rules != plan.traffic_rules),
             ];
             changed.extend(
                 differs

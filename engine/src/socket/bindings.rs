@@ -37,6 +37,9 @@ fn generate() -> String {
         ("MAX_CANDIDATES", MAX_CANDIDATES),
         ("MAX_PREFIXES", MAX_PREFIXES),
         ("MAX_REVOKED", MAX_REVOKED),
+        ("MAX_TRAFFIC_RULES", MAX_TRAFFIC_RULES),
+        ("MAX_RULE_PORTS", MAX_RULE_PORTS),
+        ("MAX_RULE_DSCP", MAX_RULE_DSCP),
     ] {
         file += &format!("\nexport const {name} = {value};");
     }
@@ -51,6 +54,10 @@ fn generate() -> String {
     declare::<IdentityIntent>(&config, &mut file);
     declare::<TunnelIntent>(&config, &mut file);
     declare::<PeerIntent>(&config, &mut file);
+    declare::<TrafficClass>(&config, &mut file);
+    declare::<TrafficProtocol>(&config, &mut file);
+    declare::<TrafficRule>(&config, &mut file);
+    declare::<PortRange>(&config, &mut file);
     declare::<ServerMessage>(&config, &mut file);
     declare::<CommandResult>(&config, &mut file);
     declare::<CommandError>(&config, &mut file);

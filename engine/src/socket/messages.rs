@@ -34,6 +34,12 @@ pub const MAX_REVOKED: usize = 10_000;
 pub const MAX_TUNNEL_ADDRESSES: usize = 16;
 /// Routes into the tunnel: pools now, exit and site prefixes later.
 pub const MAX_TUNNEL_ROUTES: usize = 1_024;
+/// Rules that give packets their class. Each new flow is compared with all of them.
+pub const MAX_TRAFFIC_RULES: usize = 64;
+/// Port ranges of one rule.
+pub const MAX_RULE_PORTS: usize = 16;
+/// DSCP values of one rule.
+pub const MAX_RULE_DSCP: usize = 16;
 /// An opaque peer id, chosen by the client.
 pub const MAX_PEER_ID_BYTES: usize = 64;
 /// A SPIFFE id (SPIFFE-ID 2.3: at most 2,048 bytes; ours are below 128).
@@ -118,6 +124,9 @@ pub struct Desired {
     /// Fingerprints that are refused even with a valid certificate.
     #[serde(deserialize_with = "texts::<MAX_REVOKED, FINGERPRINT_BYTES, _>")]
     pub revoked: Vec<String>,
+    /// What class a packet into the tunnel gets: the first rule that matches decides, and none means `bulk`.
+    #[serde(deserialize_with = "list::<MAX_TRAFFIC_RULES, _, _>")]
+    pub traffic_rules: Vec<TrafficRule>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +178,57 @@ pub struct PeerIntent {
     pub local_prefixes: Vec<String>,
     #[cfg_attr(test, ts(type = "number"))]
     pub expires_at_ms: u64,
+}
+
+/// How traffic is told apart, from what passes first to what is dropped first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub enum TrafficClass {
+    Control,
+    Dns,
+    Interactive,
+    Reliable,
+    Bulk,
+    Droppable,
+}
+
+/// `icmp` is ICMPv6 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub enum TrafficProtocol {
+    Tcp,
+    Udp,
+    Icmp,
+}
+
+/// Gives a class to what fits all of its conditions; an absent or empty one fits everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrafficRule {
+    pub class: TrafficClass,
+    pub protocol: Option<TrafficProtocol>,
+    /// The source or the destination port lies in one of these.
+    #[serde(deserialize_with = "list::<MAX_RULE_PORTS, _, _>")]
+    pub ports: Vec<PortRange>,
+    #[serde(deserialize_with = "list::<MAX_RULE_DSCP, _, _>")]
+    pub dscp: Vec<u8>,
+    /// The inner IP packet has at most this length.
+    pub max_packet_bytes: Option<u32>,
+    /// The flow's recent rate is lower than this.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub below_bytes_per_second: Option<u64>,
+}
+
+/// Both ends belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortRange {
+    pub from: u16,
+    pub to: u16,
 }
 
 /// What goes back to a client.

@@ -35,6 +35,43 @@ fn peer() -> impl Strategy<Value = PeerIntent> {
         )
 }
 
+fn traffic_rule() -> impl Strategy<Value = TrafficRule> {
+    let class = prop_oneof![
+        Just(TrafficClass::Control),
+        Just(TrafficClass::Dns),
+        Just(TrafficClass::Interactive),
+        Just(TrafficClass::Reliable),
+        Just(TrafficClass::Bulk),
+        Just(TrafficClass::Droppable),
+    ];
+    let protocol = prop_oneof![
+        Just(TrafficProtocol::Tcp),
+        Just(TrafficProtocol::Udp),
+        Just(TrafficProtocol::Icmp),
+    ];
+    let range = any::<(u16, u16)>().prop_map(|(from, to)| PortRange { from, to });
+    (
+        class,
+        proptest::option::of(protocol),
+        vec(range, 0..MAX_RULE_PORTS),
+        vec(any::<u8>(), 0..MAX_RULE_DSCP),
+        any::<Option<u32>>(),
+        any::<Option<u64>>(),
+    )
+        .prop_map(
+            |(class, protocol, ports, dscp, max_packet_bytes, below_bytes_per_second)| {
+                TrafficRule {
+                    class,
+                    protocol,
+                    ports,
+                    dscp,
+                    max_packet_bytes,
+                    below_bytes_per_second,
+                }
+            },
+        )
+}
+
 fn desired() -> impl Strategy<Value = Desired> {
     (
         any::<u64>(),
@@ -43,25 +80,29 @@ fn desired() -> impl Strategy<Value = Desired> {
         vec(peer(), 0..5),
         proptest::option::of(vec(text(20), 0..4)),
         vec(text(FINGERPRINT_BYTES), 0..5),
+        vec(traffic_rule(), 0..5),
     )
         .prop_map(
-            |(revision, trust_domain, (term, epoch), peers, tunnel, revoked)| Desired {
-                revision,
-                trust_domain: trust_domain.clone(),
-                expires_at_ms: revision,
-                authority: Authority { term, epoch },
-                identity: IdentityIntent {
-                    spiffe_id: trust_domain.clone(),
-                    certificate_chain_pem: vec![trust_domain.clone()],
-                    ca_certificates_pem: vec![trust_domain],
-                },
-                tunnel: tunnel.map(|addresses| TunnelIntent {
-                    routes: addresses.clone(),
-                    addresses,
-                    mtu: 1280,
-                }),
-                peers,
-                revoked,
+            |(revision, trust_domain, (term, epoch), peers, tunnel, revoked, traffic_rules)| {
+                Desired {
+                    revision,
+                    trust_domain: trust_domain.clone(),
+                    expires_at_ms: revision,
+                    authority: Authority { term, epoch },
+                    identity: IdentityIntent {
+                        spiffe_id: trust_domain.clone(),
+                        certificate_chain_pem: vec![trust_domain.clone()],
+                        ca_certificates_pem: vec![trust_domain],
+                    },
+                    tunnel: tunnel.map(|addresses| TunnelIntent {
+                        routes: addresses.clone(),
+                        addresses,
+                        mtu: 1280,
+                    }),
+                    peers,
+                    revoked,
+                    traffic_rules,
+                }
             },
         )
 }
@@ -149,6 +190,23 @@ proptest! {
     }
 }
 
+fn widest_rule() -> TrafficRule {
+    TrafficRule {
+        class: TrafficClass::Interactive,
+        protocol: Some(TrafficProtocol::Icmp),
+        ports: vec![
+            PortRange {
+                from: u16::MAX,
+                to: u16::MAX
+            };
+            MAX_RULE_PORTS
+        ],
+        dscp: vec![u8::MAX; MAX_RULE_DSCP],
+        max_packet_bytes: Some(u32::MAX),
+        below_bytes_per_second: Some(u64::MAX),
+    }
+}
+
 #[test]
 fn every_list_and_text_stops_at_its_bound() {
     let within = |desired: &Desired| {
@@ -182,10 +240,11 @@ fn every_list_and_text_stops_at_its_bound() {
         tunnel: None,
         peers: vec![peer; 2],
         revoked: vec![short(); MAX_REVOKED],
+        traffic_rules: vec![widest_rule(); MAX_TRAFFIC_RULES],
     };
     assert_eq!(within(&good), Ok(()));
     type Break = fn(&mut Desired, &dyn Fn(usize) -> String);
-    let breaks: [Break; 12] = [
+    let breaks: [Break; 15] = [
         |desired, long| desired.trust_domain = long(MAX_TRUST_DOMAIN_BYTES),
         |desired, _| desired.revoked.push("x".into()),
         |desired, long| desired.revoked = vec![long(FINGERPRINT_BYTES)],
@@ -198,6 +257,12 @@ fn every_list_and_text_stops_at_its_bound() {
         |desired, long| desired.identity.spiffe_id = long(MAX_SPIFFE_ID_BYTES),
         |desired, _| desired.identity.certificate_chain_pem.push("x".into()),
         |desired, long| desired.identity.ca_certificates_pem = vec![long(MAX_CERTIFICATE_BYTES)],
+        |desired, _| desired.traffic_rules.push(widest_rule()),
+        |desired, _| desired.traffic_rules[1].dscp.push(0),
+        |desired, _| {
+            let ports = &mut desired.traffic_rules[1].ports;
+            ports.push(ports[0]);
+        },
     ];
     for (number, break_it) in breaks.into_iter().enumerate() {
         let mut bad = good.clone();
@@ -249,6 +314,7 @@ fn a_desired_state_of_the_most_peers_with_all_their_candidates_fits_one_frame() 
         tunnel: None,
         peers: vec![peer; MAX_PEERS],
         revoked: vec!["0".repeat(FINGERPRINT_BYTES); MAX_REVOKED],
+        traffic_rules: vec![widest_rule(); MAX_TRAFFIC_RULES],
     };
     let command = Command::Apply(Box::new(ApplyCommand { desired }));
     let request = Request { id: 1, command };

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use fabric_engine::socket::messages::{
-    ApplyCommand, Authority, Command, CommandError, Desired, Event, HelloCommand, PROTOCOL_VERSION,
-    PeerIntent, PeerState, Request, SendCommand, State,
+    ApplyCommand, ApplyResult, Authority, Command, CommandError, Desired, Event, HelloCommand,
+    PROTOCOL_VERSION, PeerIntent, PeerState, Request, SendCommand, State,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -78,9 +78,11 @@ impl EngineProcess {
             .expect("a valid state");
     }
 
-    pub fn apply_all(&mut self, desired: Desired) -> Result<(), CommandError> {
-        self.ask(Command::Apply(Box::new(ApplyCommand { desired })))
-            .map(drop)
+    /// What changed by it.
+    pub fn apply_all(&mut self, desired: Desired) -> Result<Vec<String>, CommandError> {
+        let result = self.ask(Command::Apply(Box::new(ApplyCommand { desired })))?;
+        let result: ApplyResult = serde_json::from_value(result).expect("its shape");
+        Ok(result.changed)
     }
 
     /// Where its key, its socket and its configuration lie.
@@ -202,6 +204,7 @@ pub fn desired(node: &Node, authority: Authority, peers: Vec<PeerIntent>) -> Des
         tunnel: None,
         peers,
         revoked: vec![],
+        traffic_rules: vec![],
     }
 }
 

@@ -69,6 +69,7 @@ function snapshotOf({ nodeId, nodeName, addresses }: Identity): SnapshotContent 
     control: { endpoints: ["192.0.2.1:7443"], ...controlOf(fabric) },
     peers: [],
     revoked: [],
+    trafficRules: [],
   };
 }
 

@@ -37,6 +37,8 @@ export function desiredState(input: DesiredInput): Desired {
     peers: identities
       .filter(({ status }) => status === "Active")
       .map((identity) => peerFor(identity, trustDomain, expiresAtMs)),
+    // Control sessions carry no packets to classify.
+    trafficRules: [],
     revoked: identities.filter(({ status }) => status === "Revoked").map(({ fingerprint }) => fingerprint),
   };
 }

@@ -103,6 +103,7 @@ export async function enrolNode(stage: Stage, token: string, name: string): Prom
       },
     ],
     revoked: [],
+    trafficRules: [],
   });
   return node;
 }

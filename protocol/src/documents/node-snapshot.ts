@@ -6,6 +6,7 @@ import { z } from "zod";
 import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
 import { NODE_ID_PATTERN, NODE_NAME_PATTERN } from "../identity/spiffe.ts";
 import { MAX_ENDPOINT_LENGTH } from "../ip/endpoint.ts";
+import { DEFAULT_TRAFFIC_RULES, trafficRules } from "./traffic-rule.ts";
 
 /** A host with more addresses than this tells the first ones; each costs its peers a dial. */
 export const MAX_CANDIDATES = 16;
@@ -53,6 +54,8 @@ export const nodeSnapshotBody = z.object({
   peers: z.array(snapshotPeer).max(MAX_PEERS),
   /** Nodes to refuse whatever their certificates say. */
   revoked: z.array(z.object({ nodeId, fingerprint, reason: z.string().max(256) })).max(MAX_REVOCATIONS),
+  /** Absent in snapshots from before there were rules. */
+  trafficRules: trafficRules.default(DEFAULT_TRAFFIC_RULES),
   /** The trust root in force (a signed document of its own), so that its rotation travels with the snapshot. */
   trustRoot: z.string().max(65536),
 });

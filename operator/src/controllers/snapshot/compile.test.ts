@@ -1,4 +1,4 @@
-import { nodeSnapshotBody } from "@saf/protocol";
+import { DEFAULT_TRAFFIC_RULES, nodeSnapshotBody, type TrafficRule } from "@saf/protocol";
 import fc from "fast-check";
 import { assignments, fleet, NOW_MS } from "./arbitrary.ts";
 import { compileSnapshots, type CompileInput } from "./compile.ts";
@@ -120,6 +120,20 @@ it("gives roles only to active nodes, and only while they last", () => {
         });
         expect(roles).toEqual([...new Set(given_.map(({ spec }) => spec.role))].sort());
       }
+    }),
+  );
+});
+
+it("tells every node the cluster's traffic rules, and the default ones when it has none", () => {
+  const rules: TrafficRule[] = [{ class: "interactive", ports: [{ from: 5060, to: 5061 }] }];
+  fc.assert(
+    fc.property(input, fc.boolean(), (given, has) => {
+      const cluster = { ...given.cluster, ...(has && { trafficRules: rules }) };
+      const compiled = compileSnapshots({ ...given, cluster });
+      for (const { trafficRules } of compiled.contents.values())
+        expect(trafficRules).toEqual(has ? rules : DEFAULT_TRAFFIC_RULES);
+      const others = digestsOf(compileSnapshots({ ...given, cluster: { ...cluster, trafficRules: [] } }));
+      for (const [nodeId, digest] of digestsOf(compiled)) expect(others.get(nodeId)).not.toBe(digest);
     }),
   );
 });

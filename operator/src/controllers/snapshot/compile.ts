@@ -8,6 +8,7 @@
 import type { ClusterSpec, RoleAssignment } from "@saf/crds";
 import {
   CLOCK_SKEW_SECONDS,
+  DEFAULT_TRAFFIC_RULES,
   MAX_PEERS,
   MAX_REVOCATIONS,
   type Candidate,
@@ -20,7 +21,10 @@ import { areTogether, candidatesFor, NOWHERE, placeNodes, type Place } from "./p
 import { rolesInForce, type RolesInForce } from "./roles.ts";
 
 export interface CompileInput {
-  readonly cluster: Pick<ClusterSpec, "reachability" | "addressPools" | "tunnel" | "endpoints">;
+  readonly cluster: Pick<
+    ClusterSpec,
+    "reachability" | "addressPools" | "tunnel" | "endpoints" | "trafficRules"
+  >;
   /** The operator's own end of control sessions. */
   readonly control: { readonly spiffeId: string; readonly fingerprint: string };
   readonly nodes: readonly FleetNode[];
@@ -73,6 +77,7 @@ function contentFor(
     },
     peers: rest.peers,
     revoked: rest.revoked,
+    trafficRules: cluster.trafficRules ?? DEFAULT_TRAFFIC_RULES,
   };
 }
 

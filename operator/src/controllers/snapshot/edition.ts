@@ -31,8 +31,14 @@ export function digestsOf({ contents }: Pick<Compiled, "contents">): ReadonlyMap
     return digest;
   };
   return new Map(
-    [...contents].map(([nodeId, { peers, revoked, ...rest }]) => {
-      const parts = [...peers.map(digestOf), "", digestOf(revoked), JSON.stringify(rest)];
+    [...contents].map(([nodeId, { peers, revoked, trafficRules, ...rest }]) => {
+      const parts = [
+        ...peers.map(digestOf),
+        "",
+        digestOf(revoked),
+        digestOf(trafficRules),
+        JSON.stringify(rest),
+      ];
       return [nodeId, sha256(parts.join("\n"))];
     }),
   );
