@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::policy::Prefix;
+use crate::tun::TunOffloads;
 
 /// A configuration of this engine is a few hundred bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -37,8 +38,49 @@ pub struct Config {
     /// `None`: this engine carries control sessions only.
     pub tunnel: Option<TunnelLimits>,
     /// Ask for real-time priority for the packet thread.
-    #[serde(default)]
+    #[serde(default = "yes")]
     pub real_time: bool,
+    #[serde(default)]
+    pub offloads: Offloads,
+}
+
+/// What may be left to the kernel or the network card; all of it, unless one of them does it wrong.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Offloads {
+    pub tun_checksum: bool,
+    pub tun_tcp_segmentation: bool,
+    pub tun_udp_segmentation: bool,
+    /// Several packets in one send (UDP_SEGMENT).
+    pub udp_segmentation: bool,
+    /// Several packets in one receive (UDP_GRO).
+    pub udp_coalescing: bool,
+}
+
+impl Default for Offloads {
+    fn default() -> Offloads {
+        Offloads {
+            tun_checksum: true,
+            tun_tcp_segmentation: true,
+            tun_udp_segmentation: true,
+            udp_segmentation: true,
+            udp_coalescing: true,
+        }
+    }
+}
+
+impl Offloads {
+    pub fn tun(&self) -> TunOffloads {
+        TunOffloads {
+            checksum: self.tun_checksum,
+            tcp_segmentation: self.tun_tcp_segmentation,
+            udp_segmentation: self.tun_udp_segmentation,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod log;
 #[allow(unsafe_code)]
 pub mod os;
+pub mod packet;
 pub mod panics;
 pub mod policy;
 pub mod quic;

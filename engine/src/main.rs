@@ -36,7 +36,7 @@ fn run() -> Result<(), Failure> {
     // Both hold for threads started later, so they come first.
     let signals = TerminationSignals::block()?;
     drop_privileges()?;
-    let sockets = UdpSockets::bind(&config.listen)?;
+    let sockets = UdpSockets::bind(&config.listen, config.offloads)?;
     let reset_key = ResetKey::load(&config.state_dir)?;
     let hello = HelloResult {
         protocol: PROTOCOL_VERSION,

@@ -76,6 +76,22 @@ fn packet6(source: u8, destination: [u8; 16], next_header: u8, payload: &[u8]) -
     packet
 }
 
+const COMPLETE: u8 = 0x00;
+const UNFINISHED: u8 = 0x10;
+
+fn record(packet: &[u8], segment: u16, form: u8) -> Vec<u8> {
+    let length = (packet.len() as u32).to_be_bytes();
+    let header = [
+        length[1],
+        length[2],
+        length[3],
+        (segment >> 8) as u8,
+        segment as u8,
+        form,
+    ];
+    [&header[..], packet].concat()
+}
+
 fn fd00(last: u8) -> [u8; 16] {
     let mut address = [0; 16];
     (address[0], address[15]) = (0xfd, last);
@@ -158,7 +174,7 @@ fn no_peer_sends_what_it_may_not_by_datagram_or_by_lane() {
     peer.converse(&mut session, |session| session.phase() == Phase::Ready);
 
     let lane = peer.open(Dir::Uni);
-    peer.say_on(lane, &[0x01]);
+    peer.say_on(lane, &[0x01, 0x03]);
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     let send = |peer: &mut Peer, packet: &[u8]| {
         let bytes = Bytes::copy_from_slice(packet);
@@ -166,13 +182,35 @@ fn no_peer_sends_what_it_may_not_by_datagram_or_by_lane() {
             .datagrams()
             .send(bytes, false)
             .expect("room for it");
-        let length = (packet.len() as u16).to_be_bytes();
-        peer.say_on(lane, &[&length[..], packet].concat());
+        peer.say_on(lane, &record(packet, 0, COMPLETE));
     };
     for (reason, packet) in forbidden() {
         send(&mut peer, &packet);
         *expected.entry(reason.to_owned()).or_default() += 2;
     }
+    // Said to be unfinished, which changes nothing about whose it is.
+    let unfinished = packet(OTHER, SELF, "bad");
+    for datagram in [
+        vec![0x10],
+        vec![0x21, 0, 0, 1],
+        vec![0x20, 0, 0, 2],
+        vec![0x20, 1, 0, 2],
+    ] {
+        let bytes = Bytes::from([&datagram[..], &unfinished].concat());
+        peer.connection
+            .datagrams()
+            .send(bytes, false)
+            .expect("room for it");
+        *expected.entry("sourceDenied".to_owned()).or_default() += 1;
+    }
+    // The last two are one packet again.
+    *expected.entry("sourceDenied".to_owned()).or_default() -= 1;
+    // More cuts than any kernel makes, and cuts of what is neither TCP nor UDP.
+    let many = packet(HOSTILE, SELF, &"x".repeat(129));
+    peer.say_on(lane, &record(&many, 1, UNFINISHED));
+    let echo = changed(packet(HOSTILE, SELF, "bad"), 9, 1);
+    peer.say_on(lane, &record(&echo, 100, UNFINISHED));
+    *expected.entry("malformed".to_owned()).or_default() += 2;
     send(&mut peer, &packet(HOSTILE, SELF, "good"));
     peer.until(|_| engine.peer("hostile").rx_packets == 2);
     assert_eq!(engine.peer("hostile").dropped, expected);

@@ -292,8 +292,10 @@ fn a_control_stream_that_ends_ends_the_session() {
 fn a_lane_of_an_unknown_kind_or_with_an_oversized_record_ends_the_session() {
     let mut scene = Scene::new();
     for (bytes, code) in [
-        (&[0x02][..], "PROTOCOL_ERROR"),
-        (&[0x01, 0xff, 0xff], "FRAME_TOO_LARGE"),
+        (&[0x02, 0][..], "PROTOCOL_ERROR"),
+        (&[0x01, 6], "PROTOCOL_ERROR"),
+        (&[0x01, 3, 0, 0, 9, 0, 0, 0x30], "PROTOCOL_ERROR"),
+        (&[0x01, 3, 1, 0, 0, 0, 0, 0], "FRAME_TOO_LARGE"),
     ] {
         let mut peer = scene.attack_when_ready();
         let lane = peer.open(Dir::Uni);
@@ -308,7 +310,8 @@ fn a_lane_that_begins_before_the_session_is_ready_is_read_in_step_afterwards() {
     let mut scene = Scene::new();
     let mut peer = scene.attack();
     let lane = peer.open(Dir::Uni);
-    let records = [&[0x01, 0, 4][..], &[0; 4], &[0, 2, 0x45]].concat();
+    let first = [0x01, 3, 0, 0, 4, 0, 0, 0];
+    let records = [&first[..], &[0; 4], &[0, 0, 2, 0, 0, 0, 0x45]].concat();
     peer.say_on(lane, &records);
     let dropped = |engine: &mut EngineProcess, label: &str| {
         let counters = engine.state().counters;
@@ -317,7 +320,7 @@ fn a_lane_that_begins_before_the_session_is_ready_is_read_in_step_afterwards() {
     peer.until(|_| dropped(&mut scene.engine, "noSession") == Some(1));
     let mut session = peer.session(PEERS);
     peer.converse(&mut session, |session| session.phase() == Phase::Ready);
-    peer.say_on(lane, &[0x00, 0, 1, 0xff]);
+    peer.say_on(lane, &[0x00, 0, 0, 1, 0, 0, 0, 0xff]);
     let malformed = |engine: &mut EngineProcess| {
         let dropped = engine.peer("hostile").dropped;
         dropped.get("malformed").copied()
@@ -330,7 +333,7 @@ fn a_lane_that_begins_before_the_session_is_ready_is_read_in_step_afterwards() {
 fn lanes_that_end_leave_nothing_behind() {
     let mut scene = Scene::new();
     let mut peer = scene.attack_when_ready();
-    let unfinished_record = [&[0x01, 0x23, 0x28][..], &[0x45; 8_900]].concat();
+    let unfinished_record = [&[0x01, 4, 0, 0x23, 0x28, 0, 0, 0][..], &[0x45; 8_900]].concat();
     let mut open_and_end = |count: usize| {
         for _ in 0..count {
             let lane = peer.open(Dir::Uni);

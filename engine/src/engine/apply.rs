@@ -118,6 +118,7 @@ impl Engine {
         }
         // The verifier must know the new table before anyone dials by it.
         self.trust.replace(trust_table(&plan));
+        self.classifier.set_rules(&plan.traffic_rules);
         self.plan = Some(plan);
         for change in peer_changes {
             self.change_peer(change);

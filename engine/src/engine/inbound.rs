@@ -8,16 +8,19 @@ use serde_json::json;
 use super::Engine;
 use super::link::Link;
 use crate::frames::CloseCode;
+use crate::lanes::{Datagram, Packet};
 use crate::log;
+use crate::packet::{Headers, MAX_HEADER_BYTES, Merge, Offload};
 use crate::policy::{DropReason, PeerIndex};
 use crate::quic::{ConnectionEvent, ConnectionKey, Received, StreamBytes, Transmit};
-use crate::tun::Tunnel;
+use crate::tun::FromHost;
 use crate::udp::{MAX_RECEIVE_BYTES, Outgoing};
 
 /// Merged receives of one turn and socket: half a megabyte at most.
 const RECEIVES_PER_TURN: usize = 8;
-/// Packets of the host taken in one turn: what one round of sending carries.
+/// Packets of the host taken in one turn, and their bytes: what one round of sending carries.
 const TUNNEL_PACKETS_PER_TURN: usize = 128;
+const TUNNEL_BYTES_PER_TURN: usize = 512 << 10;
 
 impl Engine {
     /// Step 1.
@@ -59,7 +62,7 @@ impl Engine {
         {
             Received::Connection(key) => self.schedule(key),
             Received::Accepted(key) => {
-                self.add_link(key, Link::new(false, None));
+                self.add_link(key, Link::new(false, None, self.now.instant));
                 self.set_handshake_timer(key);
             }
             Received::Answer(transmit) => self.answer(&transmit),
@@ -107,7 +110,7 @@ impl Engine {
                     self.close_link(key, CloseCode::ProtocolError, "the control stream ended");
                 }
                 (StreamBytes::Lane(number), Some(bytes)) => {
-                    self.on_lane_bytes(key, number, &bytes);
+                    self.on_lane_bytes(key, number, bytes);
                 }
                 (StreamBytes::Lane(number), None) => self.on_lane_end(key, number),
             }
@@ -117,23 +120,53 @@ impl Engine {
     }
 
     fn take_datagrams(&mut self, key: ConnectionKey) {
-        let peer = self
-            .link_mut(key)
-            .filter(|link| link.carries_packets())
-            .and_then(|link| link.peer);
-        while let Some(packet) = self
-            .endpoint
-            .connection(key)
-            .and_then(|connection| connection.receive_datagram())
-        {
-            match peer {
-                Some(peer) => self.deliver(peer, &packet),
-                None => self.dropped.count(DropReason::NoSession),
+        let link = self.link_mut(key).filter(|link| link.carries_packets());
+        let Some((peer, mut rejoin)) =
+            link.and_then(|link| Some((link.peer?, std::mem::take(&mut link.rejoin))))
+        else {
+            return self.refuse_datagrams(key);
+        };
+        while let Some(datagram) = self.next_datagram(key) {
+            match Datagram::parse(datagram) {
+                Some(Datagram::Packet(packet, offload)) => self.deliver(peer, &[&packet], offload),
+                Some(Datagram::Part(part, packet)) => {
+                    let ready = rejoin.push(part, packet);
+                    self.deliver_joined(peer, ready.joined);
+                    if let Some(packet) = ready.single {
+                        self.deliver(peer, &[&packet], Offload::Checksum);
+                    }
+                    self.deliver_joined(peer, ready.completed);
+                }
+                None => self.count_drop(peer, DropReason::Malformed),
             }
+        }
+        // What is not there yet may never come.
+        self.deliver_joined(peer, rejoin.flush());
+        if let Some(link) = self.link_mut(key) {
+            link.rejoin = rejoin;
         }
     }
 
-    fn on_lane_bytes(&mut self, key: ConnectionKey, number: u64, bytes: &Bytes) {
+    fn next_datagram(&mut self, key: ConnectionKey) -> Option<Bytes> {
+        self.endpoint.connection(key)?.receive_datagram()
+    }
+
+    fn refuse_datagrams(&mut self, key: ConnectionKey) {
+        while self.next_datagram(key).is_some() {
+            self.dropped.count(DropReason::NoSession);
+        }
+    }
+
+    fn deliver_joined(&mut self, peer: PeerIndex, joined: Option<Merge>) {
+        let Some(mut merge) = joined else { return };
+        let (headers, payloads, offload) = merge.finish();
+        let mut parts = Vec::with_capacity(1 + payloads.len());
+        parts.push(headers);
+        parts.extend(payloads.iter().map(|payload| &payload[..]));
+        self.deliver(peer, &parts, offload);
+    }
+
+    fn on_lane_bytes(&mut self, key: ConnectionKey, number: u64, bytes: Bytes) {
         let Some(link) = self.link_mut(key) else {
             return;
         };
@@ -141,9 +174,13 @@ impl Engine {
         let Some(peer) = link.peer else { return };
         let mut reader = link.readers.remove(&number).unwrap_or_default();
         reader.push(bytes);
+        let mut parts = Vec::new();
         loop {
-            match reader.next() {
-                Ok(Some(packet)) if carries_packets => self.deliver(peer, &packet),
+            match reader.next(&mut parts) {
+                Ok(Some((_, offload))) if carries_packets => {
+                    let slices: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+                    self.deliver(peer, &slices, offload);
+                }
                 // Read all the same, to stay in step with the stream.
                 Ok(Some(_)) => self.dropped.count(DropReason::NoSession),
                 Ok(None) => break,
@@ -163,21 +200,36 @@ impl Engine {
     }
 
     /// Gives a packet of a peer to the host, if the policy lets it.
-    fn deliver(&mut self, index: PeerIndex, packet: &[u8]) {
-        let Some(peer) = self.peers.get_mut(index) else {
-            return;
-        };
-        match pass(
-            self.policy.inbound(index, packet),
-            self.tunnel.as_ref(),
-            packet,
-        ) {
-            Ok(()) => {
-                peer.traffic.rx_packets += 1;
-                peer.traffic.rx_bytes += packet.len() as u64;
+    fn deliver(&mut self, index: PeerIndex, parts: &[&[u8]], offload: Offload) {
+        match self.try_deliver(index, parts, offload) {
+            Ok(bytes) => {
+                if let Some(peer) = self.peers.get_mut(index) {
+                    peer.traffic.rx_packets += 1;
+                    peer.traffic.rx_bytes += bytes as u64;
+                }
             }
-            Err(reason) => peer.dropped.count(reason),
+            Err(reason) => self.count_drop(index, reason),
         }
+    }
+
+    /// Returns the packet's length.
+    fn try_deliver(
+        &self,
+        index: PeerIndex,
+        parts: &[&[u8]],
+        offload: Offload,
+    ) -> Result<usize, DropReason> {
+        let total = parts.iter().map(|part| part.len()).sum();
+        let mut start = [0; MAX_HEADER_BYTES];
+        let headers = Headers::parse_start(start_of(parts, &mut start), total)
+            .filter(|headers| headers.allow(offload, total))
+            .ok_or(DropReason::Malformed)?;
+        self.policy.inbound(index, &headers)?;
+        let tunnel = self.tunnel.as_ref().ok_or(DropReason::TunnelRefused)?;
+        tunnel
+            .send(&headers, parts, offload)
+            .map_err(|_| DropReason::TunnelRefused)?;
+        Ok(total)
     }
 
     /// Step 4.
@@ -185,33 +237,46 @@ impl Engine {
         if !self.ready.tunnel {
             return;
         }
+        let mut bytes = 0;
         for _ in 0..TUNNEL_PACKETS_PER_TURN {
             let Some(tunnel) = &self.tunnel else { return };
             match tunnel.receive(&mut self.tunnel_memory) {
-                Ok(Some(packet)) => self.route(packet.freeze()),
+                Ok(Some(FromHost::Packet(packet, headers))) => {
+                    bytes += packet.bytes().len();
+                    self.route(packet, &headers);
+                }
+                Ok(Some(FromHost::Malformed)) => self.dropped.count(DropReason::Malformed),
                 Ok(None) => return,
                 Err(error) => return self.lose_tunnel(&error),
+            }
+            if bytes >= TUNNEL_BYTES_PER_TURN {
+                return;
             }
         }
     }
 
-    /// Puts a packet of the host into the lane of the peer that the policy names.
-    fn route(&mut self, packet: Bytes) {
-        let index = match self.policy.outbound(&packet) {
+    /// Puts a packet of the host into the lanes of the peer that the policy names.
+    fn route(&mut self, packet: Packet, headers: &Headers) {
+        let index = match self.policy.outbound(headers) {
             Ok(index) => index,
             Err((reason, Some(index))) => return self.count_drop(index, reason),
             Err((reason, None)) => return self.dropped.count(reason),
         };
+        let now = self.now.instant;
+        let bytes = packet.bytes().len();
+        let (class, flow) = self.classifier.classify(headers, bytes, now);
         let key = self.peers.get(index).and_then(|peer| peer.link);
         let link = key
             .and_then(|key| self.link_mut(key))
             .filter(|link| link.carries_packets());
-        let bytes = packet.len() as u64;
-        match link.map_or(Err(DropReason::NoSession), |link| link.lane.push(packet)) {
+        let pushed = link.map_or(Err(DropReason::NoSession), |link| {
+            link.lanes.push(class, packet, headers.transport, flow, now)
+        });
+        match pushed {
             Ok(()) => {
                 if let Some(peer) = self.peers.get_mut(index) {
                     peer.traffic.tx_packets += 1;
-                    peer.traffic.tx_bytes += bytes;
+                    peer.traffic.tx_bytes += bytes as u64;
                 }
                 if let Some(key) = key {
                     self.schedule(key);
@@ -244,14 +309,20 @@ impl Engine {
     }
 }
 
-fn pass(
-    verdict: Result<(), DropReason>,
-    tunnel: Option<&Tunnel>,
-    packet: &[u8],
-) -> Result<(), DropReason> {
-    verdict?;
-    let tunnel = tunnel.ok_or(DropReason::TunnelRefused)?;
-    tunnel.send(packet).map_err(|_| DropReason::TunnelRefused)
+/// The beginning of a packet in parts, in one piece.
+fn start_of<'a>(parts: &[&'a [u8]], buffer: &'a mut [u8; MAX_HEADER_BYTES]) -> &'a [u8] {
+    if let Some(first) = parts.first()
+        && (first.len() >= MAX_HEADER_BYTES || parts.len() == 1)
+    {
+        return first;
+    }
+    let mut filled = 0;
+    for part in parts {
+        let taken = part.len().min(MAX_HEADER_BYTES - filled);
+        buffer[filled..filled + taken].copy_from_slice(&part[..taken]);
+        filled += taken;
+    }
+    &buffer[..filled]
 }
 
 pub(super) fn outgoing(transmit: &Transmit) -> Outgoing {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::lanes::{Lane, RecordReader};
+use crate::lanes::{Lanes, RecordReader, Rejoin};
 use crate::policy::PeerIndex;
 use crate::session::{Phase, Session};
 
@@ -19,23 +19,25 @@ pub struct Link {
     /// The peer's connection in use is this one.
     pub adopted: bool,
     pub ready_at: Option<Instant>,
-    pub lane: Lane,
+    pub lanes: Lanes,
     /// Lane streams of the other side, by their number.
     pub readers: HashMap<u64, RecordReader>,
+    pub rejoin: Rejoin,
     /// It stands in the list of work.
     pub scheduled: bool,
 }
 
 impl Link {
-    pub fn new(dialled: bool, peer: Option<PeerIndex>) -> Link {
+    pub fn new(dialled: bool, peer: Option<PeerIndex>, now: Instant) -> Link {
         Link {
             dialled,
             peer,
             session: None,
             adopted: false,
             ready_at: None,
-            lane: Lane::default(),
+            lanes: Lanes::new(now),
             readers: HashMap::new(),
+            rejoin: Rejoin::default(),
             scheduled: false,
         }
     }

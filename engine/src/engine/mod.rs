@@ -39,6 +39,7 @@ use self::timed::TimerKey;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
+use crate::lanes::Classifier;
 use crate::os::{Interest, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
@@ -112,6 +113,7 @@ pub struct Engine {
 
     tunnel: Option<Tunnel>,
     tunnel_memory: Arena,
+    classifier: Classifier,
     /// Packets dropped before a peer was known.
     dropped: DropCounters,
 }
@@ -143,6 +145,7 @@ impl Engine {
             transmit: Vec::with_capacity(outbound::TRANSMIT_BYTES),
             tunnel: None,
             tunnel_memory: Arena::default(),
+            classifier: Classifier::new(Instant::now()),
             dropped: DropCounters::default(),
         };
         engine.set_housekeeping_timer();

@@ -57,7 +57,7 @@ impl Engine {
     /// Returns whether it ended before the connection had nothing to send.
     fn send_packets(&mut self, key: ConnectionKey) -> bool {
         for _ in 0..SENDS_PER_TURN {
-            self.feed_lane(key);
+            self.feed_lanes(key);
             if !self.send_once(key) {
                 return false;
             }
@@ -88,17 +88,19 @@ impl Engine {
         }
     }
 
-    fn feed_lane(&mut self, key: ConnectionKey) {
+    fn feed_lanes(&mut self, key: ConnectionKey) {
         let Some(connection) = self.endpoint.connection(key) else {
             return;
         };
-        if let Some(link) = self
-            .links
-            .get_mut(key)
-            .and_then(Option::as_mut)
-            .filter(|link| link.carries_packets())
-        {
-            link.lane.feed(connection);
+        let link = self.links.get_mut(key).and_then(Option::as_deref_mut);
+        let Some(link) = link.filter(|link| link.carries_packets()) else {
+            return;
+        };
+        let peer = link.peer.and_then(|index| self.peers.get_mut(index));
+        if let Some(peer) = peer {
+            connection.look_at_datagrams();
+            link.lanes
+                .feed(connection, self.now.instant, &mut peer.dropped);
         }
     }
 

@@ -131,6 +131,13 @@ impl Peers {
             .filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (PeerIndex, &mut Peer)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
+    }
+
     pub fn indexes(&self) -> Vec<PeerIndex> {
         self.iter().map(|(index, _)| index).collect()
     }

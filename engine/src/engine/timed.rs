@@ -105,7 +105,7 @@ impl Engine {
             {
                 Ok(key) => {
                     peer.attempts.push(key);
-                    self.add_link(key, Link::new(true, Some(index)));
+                    self.add_link(key, Link::new(true, Some(index), now.instant));
                     self.set_handshake_timer(key);
                 }
                 Err(error) => {
@@ -151,9 +151,23 @@ impl Engine {
             self.expire_all();
         }
         self.expire_peers();
+        self.expire_packets();
         self.restore_tunnel();
         self.tell_refusals();
         self.set_housekeeping_timer();
+    }
+
+    /// What lies in the queues of peers that take nothing.
+    fn expire_packets(&mut self) {
+        let now = self.now.instant;
+        for (index, peer) in self.peers.iter_mut() {
+            let link = peer
+                .link
+                .and_then(|key| self.links.get_mut(key)?.as_deref_mut());
+            if let Some(link) = link.filter(|link| link.peer == Some(index)) {
+                link.lanes.expire(now, &mut peer.dropped);
+            }
+        }
     }
 
     pub(super) fn tell_refusals(&mut self) {

@@ -24,7 +24,10 @@ impl Engine {
             let limits = limits.ok_or_else(|| {
                 CommandError::new(codes::PREFIX_FORBIDDEN, "this engine may have no tunnel")
             })?;
-            self.tunnel = Some(Tunnel::open(&limits.interface, wanted).map_err(failed)?);
+            self.tunnel = Some(
+                Tunnel::open(&limits.interface, wanted, self.config.offloads.tun())
+                    .map_err(failed)?,
+            );
             return Ok(true);
         };
         let before = tunnel.settings().clone();

@@ -1,11 +1,25 @@
 //! Inner packets on their way to and from one peer.
 //!
-//! A packet waits in our own queue, where it is bounded and counted, until QUIC has room; the library's queue stays short. It
-//! goes as one datagram if the path carries it whole, else as a record on a lane stream (docs/wire/lanes.md): small-MTU paths
-//! work at once, and slower, and the TUN's MTU need not follow the path's.
+//! A packet waits in our own queues, by class, where it is bounded and counted, until QUIC has room; the library's queues stay short,
+//! so that what is urgent passes what is not. TCP goes as records on streams, whose losses QUIC repairs; the rest goes as
+//! datagrams, and whatever is too large for one goes by stream too: small-MTU paths work at once, and slower, and the TUN's MTU
+//! need not follow the path's.
 
+mod class;
+mod classifier;
+mod codel;
+mod forms;
+#[allow(clippy::module_inception)]
+mod lanes;
+#[cfg(test)]
+mod lanes_tests;
 mod queue;
 mod records;
+mod rejoin;
 
-pub use queue::{Carrier, Lane};
-pub use records::{MAX_RECORD_BYTES, RecordReader, record};
+pub use class::TrafficClass;
+pub use classifier::Classifier;
+pub use forms::{Datagram, Packet, RECORD_HEADER_BYTES};
+pub use lanes::{Carrier, ClassTraffic, LaneStream, Lanes};
+pub use records::RecordReader;
+pub use rejoin::Rejoin;

@@ -1,177 +1,133 @@
-//! The queue of packets to one peer.
+//! The queue of one class of one peer: bounded in bytes, held short by CoDel.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use super::class::TrafficClass;
+use super::codel::CoDel;
+use super::forms::Packet;
+use crate::packet::Transport;
 
-use super::records::{LANE_PREAMBLE, record};
-use crate::policy::DropReason;
-use crate::quic::{Connection, DatagramRefused};
+/// A queue that is this old when something joins it stands still; what joins it is kept in memory of its own, so that it does
+/// not hold a block of packet memory for as long.
+const STANDING: Duration = Duration::from_millis(50);
+/// Nobody waits for a packet any more that waited so long here: a peer that takes nothing.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// 4 ms at 1 Gbit/s: enough for the bursts of one turn, too little to build up delay.
-const MAX_QUEUED_BYTES: usize = 512 << 10;
-
-/// What carries packets to the peer.
-pub trait Carrier {
-    fn send_datagram(&mut self, packet: Bytes) -> Result<(), DatagramRefused>;
-    /// Returns what the lane stream did not take.
-    fn write_lane(&mut self, bytes: Bytes) -> Option<Bytes>;
+pub struct Waiting {
+    pub packet: Packet,
+    pub transport: Option<Transport>,
+    pub flow: u32,
+    since: Instant,
 }
 
-impl Carrier for Connection {
-    fn send_datagram(&mut self, packet: Bytes) -> Result<(), DatagramRefused> {
-        Connection::send_datagram(self, packet)
+pub struct ClassQueue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    max_bytes: usize,
+    codel: CoDel,
+}
+
+/// Bytes that may wait. The urgent ones are few and small. Reliable and bulk hold what one TCP window brings at once; how
+/// long it stays, CoDel decides.
+fn max_bytes(class: TrafficClass) -> usize {
+    match class {
+        TrafficClass::Control | TrafficClass::Dns => 128 << 10,
+        TrafficClass::Interactive => 512 << 10,
+        TrafficClass::Reliable => 2 << 20,
+        TrafficClass::Bulk => 8 << 20,
+        TrafficClass::Droppable => 256 << 10,
     }
-
-    fn write_lane(&mut self, bytes: Bytes) -> Option<Bytes> {
-        Connection::write_lane(self, bytes)
-    }
 }
 
-#[derive(Default)]
-pub struct Lane {
-    packets: VecDeque<Bytes>,
-    queued_bytes: usize,
-    /// Rest of a record that the stream did not take yet.
-    unsent: Option<Bytes>,
-    stream_begun: bool,
-}
-
-impl Lane {
-    pub fn push(&mut self, packet: Bytes) -> Result<(), DropReason> {
-        if self.queued_bytes + packet.len() > MAX_QUEUED_BYTES {
-            return Err(DropReason::QueueFull);
+impl ClassQueue {
+    pub fn new(class: TrafficClass, now: Instant) -> ClassQueue {
+        ClassQueue {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            max_bytes: max_bytes(class),
+            codel: CoDel::new(now),
         }
-        self.queued_bytes += packet.len();
-        self.packets.push_back(packet);
-        Ok(())
     }
 
-    /// Gives the carrier as much as it takes, in order.
-    pub fn feed(&mut self, carrier: &mut impl Carrier) {
-        while self.finish_record(carrier) {
-            let Some(packet) = self.packets.pop_front() else {
-                return;
-            };
-            let bytes = packet.len();
-            match carrier.send_datagram(packet) {
-                Ok(()) => {}
-                Err(DatagramRefused::TooLarge(packet) | DatagramRefused::Unsupported(packet)) => {
-                    self.begin_record(&packet)
-                }
-                Err(DatagramRefused::Full(packet)) => {
-                    self.packets.push_front(packet);
-                    return;
-                }
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How full it is, from 0 to 100.
+    pub fn fill_percent(&self) -> u8 {
+        (self.bytes * 100 / self.max_bytes).min(100) as u8
+    }
+
+    pub fn set_round_trip(&mut self, round_trip: Duration) {
+        self.codel.set_round_trip(round_trip);
+    }
+
+    /// Says false when it is full.
+    #[must_use]
+    pub fn push(
+        &mut self,
+        packet: Packet,
+        transport: Option<Transport>,
+        flow: u32,
+        now: Instant,
+    ) -> bool {
+        let bytes = packet.bytes().len();
+        if self.bytes + bytes > self.max_bytes {
+            return false;
+        }
+        let stands = self
+            .waiting
+            .front()
+            .is_some_and(|first| now.saturating_duration_since(first.since) > STANDING);
+        let packet = if stands { packet.compact() } else { packet };
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting {
+            packet,
+            transport,
+            flow,
+            since: now,
+        });
+        true
+    }
+
+    pub fn front(&self) -> Option<&Waiting> {
+        self.waiting.front()
+    }
+
+    /// Takes the first packet.
+    pub fn pop(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop_front()?;
+        self.bytes -= first.packet.bytes().len();
+        Some(first)
+    }
+
+    /// Drops from the front what CoDel wants dropped, and returns how many that were; afterwards the first may be sent.
+    pub fn make_ready(&mut self, now: Instant) -> u64 {
+        let mut dropped = 0;
+        while let Some(first) = self.waiting.front() {
+            let delay = now.saturating_duration_since(first.since);
+            if !self.codel.drops(delay, self.waiting.len() == 1, now) {
+                break;
             }
-            self.queued_bytes -= bytes;
+            dropped += 1;
+            self.pop();
         }
+        dropped
     }
 
-    fn begin_record(&mut self, packet: &[u8]) {
-        let preamble = if self.stream_begun {
-            &[][..]
-        } else {
-            &LANE_PREAMBLE
-        };
-        self.stream_begun = true;
-        self.unsent = Some(record(preamble, packet));
-    }
-
-    /// Whether no record is left half-written.
-    fn finish_record(&mut self, carrier: &mut impl Carrier) -> bool {
-        self.unsent = self
-            .unsent
-            .take()
-            .and_then(|bytes| carrier.write_lane(bytes));
-        self.unsent.is_none()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lanes::RecordReader;
-
-    /// Takes datagrams of up to 100 bytes while there is room, and stream bytes likewise.
-    #[derive(Default)]
-    struct Fake {
-        datagram_room: usize,
-        stream_room: usize,
-        datagrams: Vec<Bytes>,
-        stream: Vec<u8>,
-    }
-
-    impl Carrier for Fake {
-        fn send_datagram(&mut self, packet: Bytes) -> Result<(), DatagramRefused> {
-            if packet.len() > 100 {
-                return Err(DatagramRefused::TooLarge(packet));
-            }
-            if self.datagram_room == 0 {
-                return Err(DatagramRefused::Full(packet));
-            }
-            self.datagram_room -= 1;
-            self.datagrams.push(packet);
-            Ok(())
+    /// Drops what nobody waits for any more.
+    pub fn expire(&mut self, now: Instant) -> u64 {
+        let mut dropped = 0;
+        let is_old = |first: &Waiting| now.saturating_duration_since(first.since) > MAX_AGE;
+        while self.waiting.front().is_some_and(is_old) {
+            dropped += 1;
+            self.pop();
         }
-
-        fn write_lane(&mut self, mut bytes: Bytes) -> Option<Bytes> {
-            let taken = bytes.split_to(self.stream_room.min(bytes.len()));
-            self.stream_room -= taken.len();
-            self.stream.extend_from_slice(&taken);
-            (!bytes.is_empty()).then_some(bytes)
-        }
-    }
-
-    fn packet(bytes: usize, fill: u8) -> Bytes {
-        Bytes::from(vec![fill; bytes])
-    }
-
-    #[test]
-    fn holds_back_what_the_carrier_does_not_take() {
-        let mut lane = Lane::default();
-        let mut fake = Fake {
-            datagram_room: 1,
-            ..Fake::default()
-        };
-        lane.push(packet(10, 1)).expect("room");
-        lane.push(packet(10, 2)).expect("room");
-        lane.feed(&mut fake);
-        assert_eq!(fake.datagrams, [packet(10, 1)]);
-        fake.datagram_room = 5;
-        lane.feed(&mut fake);
-        assert_eq!(fake.datagrams, [packet(10, 1), packet(10, 2)]);
-        assert_eq!(lane.queued_bytes, 0);
-    }
-
-    #[test]
-    fn a_large_packet_goes_as_a_record_however_slowly_the_stream_takes_it() {
-        let mut lane = Lane::default();
-        let mut fake = Fake {
-            datagram_room: 9,
-            ..Fake::default()
-        };
-        lane.push(packet(200, 1)).expect("room");
-        lane.push(packet(300, 2)).expect("room");
-        lane.push(packet(10, 3)).expect("room");
-        for _ in 0..600 {
-            fake.stream_room = 1;
-            lane.feed(&mut fake);
-        }
-        let mut reader = RecordReader::default();
-        reader.push(&fake.stream);
-        assert_eq!(reader.next(), Ok(Some(packet(200, 1))));
-        assert_eq!(reader.next(), Ok(Some(packet(300, 2))));
-        assert_eq!(reader.next(), Ok(None));
-        assert_eq!(fake.datagrams, [packet(10, 3)]);
-    }
-
-    #[test]
-    fn drops_beyond_its_bound() {
-        let mut lane = Lane::default();
-        for _ in 0..MAX_QUEUED_BYTES / 1000 {
-            lane.push(packet(1000, 0)).expect("room");
-        }
-        assert_eq!(lane.push(packet(1000, 0)), Err(DropReason::QueueFull));
+        dropped
     }
 }

@@ -1,60 +1,102 @@
-//! Packets on a lane stream: one byte that says what the stream is, then records of a 16-bit length and an IP packet.
+//! Packets on a lane stream: a preamble that says what the stream is and of which class, then records (`forms`).
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::collections::VecDeque;
 
+use bytes::{Buf, Bytes};
+
+use super::class::TrafficClass;
+use super::forms::{RECORD_HEADER_BYTES, RecordHeader};
 use crate::frames::CloseCode;
+use crate::packet::Offload;
 
 /// The first byte of a lane stream: IP packets as records. Other values are reserved.
-pub const LANE_PREAMBLE: [u8; 1] = [0x01];
-/// No tunnel of ours has a larger MTU.
-pub const MAX_RECORD_BYTES: usize = 9_000;
-const LENGTH_BYTES: usize = 2;
+const RECORDS: u8 = 0x01;
+const PREAMBLE_BYTES: usize = 2;
 
-/// The bytes of one record, behind `preamble`.
-pub fn record(preamble: &[u8], packet: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(preamble.len() + LENGTH_BYTES + packet.len());
-    bytes.put_slice(preamble);
-    // A packet comes from the TUN, whose MTU fits sixteen bits.
-    bytes.put_u16(packet.len() as u16);
-    bytes.put_slice(packet);
-    bytes.freeze()
+pub fn preamble(class: TrafficClass) -> Bytes {
+    Bytes::copy_from_slice(&[RECORDS, class.number()])
 }
 
-/// Cuts one lane stream into packets. It never holds more than one record and what came with its end.
+/// Cuts one lane stream into packets, without copying them. What it holds is bounded by one record and the chunk with its end.
 #[derive(Default)]
 pub struct RecordReader {
-    buffer: BytesMut,
-    begun: bool,
+    chunks: VecDeque<Bytes>,
+    available: usize,
+    class: Option<TrafficClass>,
+    header: Option<RecordHeader>,
 }
 
 impl RecordReader {
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.available += bytes.len();
+            self.chunks.push_back(bytes);
+        }
     }
 
-    /// The next whole packet. An error ends the session with that code.
-    #[allow(clippy::should_implement_trait)] // it can fail, and more may come after None
-    pub fn next(&mut self) -> Result<Option<Bytes>, CloseCode> {
-        if !self.begun {
-            match self.buffer.first() {
-                None => return Ok(None),
-                Some(kind) if LANE_PREAMBLE == [*kind] => self.buffer.advance(1),
-                Some(_) => return Err(CloseCode::ProtocolError),
-            }
-            self.begun = true;
-        }
-        let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+    /// Puts the next whole packet into `parts`, which is cleared before. An error ends the session with that code.
+    pub fn next(
+        &mut self,
+        parts: &mut Vec<Bytes>,
+    ) -> Result<Option<(TrafficClass, Offload)>, CloseCode> {
+        let Some(class) = self.class()? else {
             return Ok(None);
         };
-        let length = usize::from(u16::from_be_bytes(*length));
-        if length > MAX_RECORD_BYTES {
-            return Err(CloseCode::FrameTooLarge);
-        }
-        if self.buffer.len() < LENGTH_BYTES + length {
+        let Some(header) = self.header()? else {
+            return Ok(None);
+        };
+        if self.available < header.bytes {
             return Ok(None);
         }
-        self.buffer.advance(LENGTH_BYTES);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        self.header = None;
+        parts.clear();
+        self.take(header.bytes, |part| parts.push(part));
+        Ok(Some((class, header.offload)))
+    }
+
+    fn class(&mut self) -> Result<Option<TrafficClass>, CloseCode> {
+        if self.class.is_none() && self.available >= PREAMBLE_BYTES {
+            let [kind, class] = self.take_array();
+            if kind != RECORDS {
+                return Err(CloseCode::ProtocolError);
+            }
+            self.class = Some(TrafficClass::from_number(class).ok_or(CloseCode::ProtocolError)?);
+        }
+        Ok(self.class)
+    }
+
+    fn header(&mut self) -> Result<Option<RecordHeader>, CloseCode> {
+        if self.header.is_none() && self.available >= RECORD_HEADER_BYTES {
+            self.header = Some(RecordHeader::parse(&self.take_array())?);
+        }
+        Ok(self.header)
+    }
+
+    fn take_array<const N: usize>(&mut self) -> [u8; N] {
+        let mut array = [0; N];
+        let mut filled = 0;
+        self.take(N, |part| {
+            array[filled..filled + part.len()].copy_from_slice(&part);
+            filled += part.len();
+        });
+        array
+    }
+
+    /// Gives the next `bytes` bytes, which are there, in parts.
+    fn take(&mut self, mut bytes: usize, mut each: impl FnMut(Bytes)) {
+        self.available -= bytes;
+        while bytes > 0 {
+            let Some(front) = self.chunks.front_mut() else {
+                return;
+            };
+            if front.len() > bytes {
+                each(front.slice(..bytes));
+                front.advance(bytes);
+                return;
+            }
+            bytes -= front.len();
+            self.chunks.pop_front().into_iter().for_each(&mut each);
+        }
     }
 }
 
@@ -62,37 +104,57 @@ impl RecordReader {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::forms::packet_of;
     use super::*;
 
     proptest! {
         #[test]
         fn any_packets_in_any_portions_come_out_whole(
             packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..10),
-            portion in 1usize..50,
+            segment in 0u16..3, portion in 1usize..50,
         ) {
-            let mut stream = LANE_PREAMBLE.to_vec();
+            let offload = match segment {
+                0 => Offload::Checksum,
+                segment => Offload::Segments(segment),
+            };
+            let mut stream = preamble(TrafficClass::Bulk).to_vec();
             for packet in &packets {
-                stream.extend_from_slice(&record(&[], packet));
+                stream.extend_from_slice(&packet_of(packet, offload).record());
             }
             let mut reader = RecordReader::default();
-            let mut read = Vec::new();
+            let (mut read, mut parts) = (Vec::new(), Vec::new());
             for bytes in stream.chunks(portion) {
-                reader.push(bytes);
-                while let Some(packet) = reader.next().expect("a valid stream") {
-                    read.push(packet.to_vec());
+                reader.push(Bytes::copy_from_slice(bytes));
+                while let Some(found) = reader.next(&mut parts).expect("a valid stream") {
+                    prop_assert_eq!(found, (TrafficClass::Bulk, offload));
+                    read.push(parts.concat());
                 }
             }
             prop_assert_eq!(read, packets);
+        }
+
+        #[test]
+        fn anything_else_is_refused_or_waits(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut reader = RecordReader::default();
+            reader.push(Bytes::from(bytes));
+            let mut parts = Vec::new();
+            while let Ok(Some(_)) = reader.next(&mut parts) {}
         }
     }
 
     #[test]
     fn refuses_what_is_too_long_or_of_another_kind() {
-        let mut reader = RecordReader::default();
-        reader.push(&[0x02]);
-        assert_eq!(reader.next(), Err(CloseCode::ProtocolError));
-        let mut reader = RecordReader::default();
-        reader.push(&[0x01, 0xff, 0xff]);
-        assert_eq!(reader.next(), Err(CloseCode::FrameTooLarge));
+        let refusal = |bytes: &'static [u8]| {
+            let mut reader = RecordReader::default();
+            reader.push(Bytes::from_static(bytes));
+            reader.next(&mut Vec::new()).expect_err("a refusal")
+        };
+        assert_eq!(refusal(&[2, 0]), CloseCode::ProtocolError);
+        assert_eq!(refusal(&[1, 6]), CloseCode::ProtocolError);
+        assert_eq!(refusal(&[1, 0, 1, 0, 0, 0, 0, 0]), CloseCode::FrameTooLarge);
+        assert_eq!(
+            refusal(&[1, 0, 0, 0, 9, 0, 0, 0x30]),
+            CloseCode::ProtocolError
+        );
     }
 }

@@ -5,11 +5,10 @@
 //! belongs to that very peer and its destination is one the peer may reach; a packet to a peer passes only when the longest
 //! prefix that holds its destination is that peer's and its source is one that may be sent there.
 
-mod inner_packet;
 mod prefix;
 mod prefix_table;
 
-pub use inner_packet::InnerPacket;
+use crate::packet::Headers;
 pub use prefix::{Prefix, PrefixError};
 pub use prefix_table::PrefixTable;
 
@@ -28,21 +27,24 @@ pub enum DropReason {
     NoSession,
     /// The peer's queue is full.
     QueueFull,
-    /// Larger than the tunnel's MTU allows.
-    TooLarge,
+    /// The queue held packets for too long, so its senders had to be told (RFC 8289).
+    Delayed,
+    /// It waited so long that nobody wants it any more.
+    Stale,
     /// The kernel refused the packet at the TUN.
     TunnelRefused,
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 8] = [
+    pub const ALL: [DropReason; 9] = [
         DropReason::Malformed,
         DropReason::NoRoute,
         DropReason::SourceDenied,
         DropReason::DestinationDenied,
         DropReason::NoSession,
         DropReason::QueueFull,
-        DropReason::TooLarge,
+        DropReason::Delayed,
+        DropReason::Stale,
         DropReason::TunnelRefused,
     ];
 
@@ -54,7 +56,8 @@ impl DropReason {
             DropReason::DestinationDenied => "destinationDenied",
             DropReason::NoSession => "noSession",
             DropReason::QueueFull => "queueFull",
-            DropReason::TooLarge => "tooLarge",
+            DropReason::Delayed => "delayed",
+            DropReason::Stale => "stale",
             DropReason::TunnelRefused => "tunnelRefused",
         }
     }
@@ -66,7 +69,11 @@ pub struct DropCounters([u64; DropReason::ALL.len()]);
 
 impl DropCounters {
     pub fn count(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.count_many(reason, 1);
+    }
+
+    pub fn count_many(&mut self, reason: DropReason, count: u64) {
+        self.0[reason as usize] += count;
     }
 
     /// The reasons that happened at all, with their counts.
@@ -104,8 +111,7 @@ impl Policy {
     }
 
     /// The peer to which a packet from the TUN goes.
-    pub fn outbound(&self, packet: &[u8]) -> Result<PeerIndex, (DropReason, Option<PeerIndex>)> {
-        let packet = InnerPacket::parse(packet).ok_or((DropReason::Malformed, None))?;
+    pub fn outbound(&self, packet: &Headers) -> Result<PeerIndex, (DropReason, Option<PeerIndex>)> {
         let peer = *self
             .remotes
             .lookup(packet.destination)
@@ -117,8 +123,7 @@ impl Policy {
     }
 
     /// Whether a packet that `peer`'s session carried may go to the TUN.
-    pub fn inbound(&self, peer: PeerIndex, packet: &[u8]) -> Result<(), DropReason> {
-        let packet = InnerPacket::parse(packet).ok_or(DropReason::Malformed)?;
+    pub fn inbound(&self, peer: PeerIndex, packet: &Headers) -> Result<(), DropReason> {
         if self.remotes.lookup(packet.source) != Some(&peer) {
             return Err(DropReason::SourceDenied);
         }
@@ -143,11 +148,11 @@ mod tests {
         text.parse().expect("prefix")
     }
 
-    fn packet(source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
+    fn packet(source: [u8; 4], destination: [u8; 4]) -> Headers {
         let mut bytes = vec![0x45, 0, 0, 20, 0, 0, 0, 0, 64, 1, 0, 0];
         bytes.extend(source);
         bytes.extend(destination);
-        bytes
+        Headers::parse(&bytes).expect("a packet")
     }
 
     fn two_peers() -> Policy {

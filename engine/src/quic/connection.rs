@@ -3,20 +3,23 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use noq_proto::rustls::pki_types::CertificateDer;
 use noq_proto::{
     ConnectionError, ConnectionEvent as LibraryEvent, Dir, EndpointEvent, Event, ReadError,
-    SendDatagramError, StreamEvent, StreamId, VarInt,
+    StreamEvent, StreamId, VarInt,
 };
 use webpki::EndEntityCert;
 
+use super::congestion::Gauge;
 use super::contained::Contained;
 use super::trust::Fingerprint;
 use super::verifier::{Refusal, only_uri};
 use crate::frames::CloseCode;
+use crate::lanes::LaneStream;
 
 /// A packet, or several of one size, to be sent; the bytes are in the buffer that was given.
 #[derive(Debug, Clone, Copy)]
@@ -66,16 +69,6 @@ pub enum ConnectionEvent {
     Closed(Closed),
 }
 
-#[derive(Debug)]
-pub enum DatagramRefused {
-    /// The library holds as much as it shall; the packet comes back.
-    Full(Bytes),
-    /// Larger than the path carries in one packet; it comes back too.
-    TooLarge(Bytes),
-    /// The other side takes no datagrams; it comes back.
-    Unsupported(Bytes),
-}
-
 /// What is known of the path in use.
 #[derive(Debug, Clone, Copy)]
 pub struct PathFacts {
@@ -85,12 +78,18 @@ pub struct PathFacts {
 }
 
 pub struct Connection {
-    inner: Contained,
+    pub(super) inner: Contained,
+    /// What its paths have in flight.
+    pub(super) gauge: Arc<Gauge>,
     dialled: bool,
     /// The address first spoken to.
     remote: SocketAddr,
     control: Option<StreamId>,
-    lane: Option<StreamId>,
+    pub(super) lanes: [Option<StreamId>; LaneStream::COUNT],
+    /// As the library said at the beginning of this turn, less what was sent since.
+    pub(super) max_datagram_bytes: usize,
+    pub(super) datagram_room: usize,
+    pub(super) datagrams_refused: u64,
     /// Streams of the other side that may have something to read.
     readable: VecDeque<StreamId>,
     handshaking: bool,
@@ -114,21 +113,33 @@ const CLOSING_SENDS: u8 = 3;
 const MAX_AHEAD: usize = 8;
 
 impl Connection {
-    pub(super) fn dialled(inner: noq_proto::Connection, remote: SocketAddr) -> Connection {
-        Connection::new(Contained::new(inner), true, remote)
+    pub(super) fn dialled(
+        inner: noq_proto::Connection,
+        gauge: Arc<Gauge>,
+        remote: SocketAddr,
+    ) -> Connection {
+        Connection::new(Contained::new(inner), gauge, true, remote)
     }
 
-    pub(super) fn accepted(inner: noq_proto::Connection, remote: SocketAddr) -> Connection {
-        Connection::new(Contained::new(inner), false, remote)
+    pub(super) fn accepted(
+        inner: noq_proto::Connection,
+        gauge: Arc<Gauge>,
+        remote: SocketAddr,
+    ) -> Connection {
+        Connection::new(Contained::new(inner), gauge, false, remote)
     }
 
-    fn new(inner: Contained, dialled: bool, remote: SocketAddr) -> Connection {
+    fn new(inner: Contained, gauge: Arc<Gauge>, dialled: bool, remote: SocketAddr) -> Connection {
         Connection {
             inner,
+            gauge,
             dialled,
             remote,
             control: None,
-            lane: None,
+            lanes: [None; LaneStream::COUNT],
+            max_datagram_bytes: 0,
+            datagram_room: 0,
+            datagrams_refused: 0,
             readable: VecDeque::new(),
             handshaking: true,
             handshake_end: false,
@@ -280,7 +291,7 @@ impl Connection {
         }
     }
 
-    fn open(&mut self, dir: Dir) -> Option<StreamId> {
+    pub(super) fn open(&mut self, dir: Dir) -> Option<StreamId> {
         self.inner.call(|inner| inner.streams().open(dir))?
     }
 
@@ -371,18 +382,7 @@ impl Connection {
         }
     }
 
-    /// Writes to our lane stream, opened the first time, and returns what it did not take.
-    pub fn write_lane(&mut self, bytes: Bytes) -> Option<Bytes> {
-        if self.lane.is_none() {
-            self.lane = self.open(Dir::Uni);
-        }
-        match self.lane {
-            Some(id) => self.write(id, bytes),
-            None => Some(bytes),
-        }
-    }
-
-    fn write(&mut self, id: StreamId, bytes: Bytes) -> Option<Bytes> {
+    pub(super) fn write(&mut self, id: StreamId, bytes: Bytes) -> Option<Bytes> {
         let mut chunks = [bytes];
         // The stream keeps whole chunks and shortens the first that it did not take whole, also when it fails.
         self.inner.call(|inner| {
@@ -390,20 +390,6 @@ impl Connection {
         });
         let [rest] = chunks;
         (!rest.is_empty()).then_some(rest)
-    }
-
-    pub fn send_datagram(&mut self, bytes: Bytes) -> Result<(), DatagramRefused> {
-        let copy = bytes.clone();
-        let sent = self
-            .inner
-            .call(|inner| inner.datagrams().send(bytes, false));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(SendDatagramError::Blocked(bytes))) => Err(DatagramRefused::Full(bytes)),
-            Some(Err(SendDatagramError::TooLarge)) => Err(DatagramRefused::TooLarge(copy)),
-            Some(Err(_)) => Err(DatagramRefused::Unsupported(copy)),
-            None => Err(DatagramRefused::Full(copy)),
-        }
     }
 
     pub fn receive_datagram(&mut self) -> Option<Bytes> {

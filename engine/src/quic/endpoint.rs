@@ -7,9 +7,9 @@ use std::time::Instant;
 use bytes::BytesMut;
 use noq_proto::{
     ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, FourTuple, Incoming, ServerConfig,
-    TransportConfig,
 };
 
+use super::congestion::Gauge;
 use super::connection::{Connection, Transmit};
 use super::identity::{Identity, IdentityError};
 use super::reset_key::ResetKey;
@@ -57,7 +57,6 @@ impl From<ConnectError> for DialError {
 
 pub struct Endpoint {
     endpoint: noq_proto::Endpoint,
-    transport: Arc<TransportConfig>,
     identity: Option<Arc<Identity>>,
     connections: Vec<Option<Connection>>,
     timers: Timers<ConnectionKey>,
@@ -68,7 +67,6 @@ impl Endpoint {
     pub fn new(key: &ResetKey) -> Endpoint {
         Endpoint {
             endpoint: noq_proto::Endpoint::new(Arc::new(endpoint_config(key)), None, true),
-            transport: transport_config(),
             identity: None,
             connections: Vec::new(),
             timers: Timers::default(),
@@ -79,9 +77,8 @@ impl Endpoint {
     /// From now on handshakes show this identity; without one nobody is accepted and nothing is dialled.
     pub fn set_identity(&mut self, identity: Option<Arc<Identity>>) {
         let server = identity.as_ref().map(|identity| {
-            let mut config = ServerConfig::with_crypto(identity.server_config());
-            config.transport_config(self.transport.clone());
-            Arc::new(config)
+            // Each connection gets its own transport when it is accepted.
+            Arc::new(ServerConfig::with_crypto(identity.server_config()))
         });
         self.endpoint.set_server_config(server);
         self.identity = identity;
@@ -100,9 +97,10 @@ impl Endpoint {
     ) -> Result<ConnectionKey, DialError> {
         let identity = self.identity.as_ref().ok_or(DialError::NoIdentity)?;
         let mut config = ClientConfig::new(Arc::new(identity.client_config(expected)?));
-        config.transport_config(self.transport.clone());
+        let gauge = Arc::new(Gauge::default());
+        config.transport_config(transport_config(&gauge));
         let (handle, connection) = self.endpoint.connect(now, config, remote, SERVER_NAME)?;
-        Ok(self.insert(handle, Connection::dialled(connection, remote)))
+        Ok(self.insert(handle, Connection::dialled(connection, gauge, remote)))
     }
 
     /// Takes one UDP packet. `answer` is empty, and holds the bytes of `Received::Answer` afterwards.
@@ -144,7 +142,13 @@ impl Endpoint {
             };
         }
         let remote = incoming.remote_address();
-        let accepted = contain(|| self.endpoint.accept(incoming, now, answer, None));
+        let gauge = Arc::new(Gauge::default());
+        let config = self.identity.as_ref().map(|identity| {
+            let mut config = ServerConfig::with_crypto(identity.server_config());
+            config.transport_config(transport_config(&gauge));
+            Arc::new(config)
+        });
+        let accepted = contain(|| self.endpoint.accept(incoming, now, answer, config));
         // After a fault the library knows a connection that we don't: its packets come to nothing.
         let Some(accepted) = accepted else {
             return Received::Nothing;
@@ -152,7 +156,9 @@ impl Endpoint {
         match accepted {
             Ok((handle, connection)) => {
                 self.handshakes += 1;
-                Received::Accepted(self.insert(handle, Connection::accepted(connection, remote)))
+                Received::Accepted(
+                    self.insert(handle, Connection::accepted(connection, gauge, remote)),
+                )
             }
             Err(error) => error.response.map_or(Received::Nothing, |transmit| {
                 Received::Answer(transmit.into())

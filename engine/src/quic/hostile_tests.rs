@@ -7,8 +7,9 @@ use noq_proto::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use noq_proto::rustls::quic::{Keys, Version};
 use proptest::prelude::*;
 
-use super::endpoint_tests::{Pair, Side};
+use super::endpoint_tests::{LANE, Pair, Side};
 use crate::frames::CloseCode;
+use crate::lanes::Carrier;
 
 const TAG_BYTES: usize = 16;
 
@@ -282,8 +283,8 @@ fn no_path_however_hostile_makes_the_library_fail() {
             for side in [&mut pair.dialler, &mut pair.acceptor] {
                 for key in side.endpoint.keys() {
                     if let Some(connection) = side.endpoint.connection(key) {
-                        let _ = connection.write_lane(vec![0; 3000].into());
-                        let _ = connection.send_datagram(vec![0; 900].into());
+                        let _ = connection.write_stream(LANE, vec![0; 3000].into());
+                        connection.send_datagram(vec![0; 900].into());
                     }
                 }
             }

@@ -1,7 +1,9 @@
 //! QUIC (noq-proto, used without its I/O). All types of the library stay in here: packets and time go in; packets to send,
 //! connections, control bytes, datagrams and lane bytes come out.
 
+mod carrier;
 mod certificate;
+mod congestion;
 mod connection;
 mod contained;
 mod dialer;
@@ -19,8 +21,7 @@ mod verifier;
 mod verifier_tests;
 
 pub use connection::{
-    Closed, Connection, ConnectionEvent, DatagramRefused, Established, PathFacts, StreamBytes,
-    Transmit,
+    Closed, Connection, ConnectionEvent, Established, PathFacts, StreamBytes, Transmit,
 };
 pub use dialer::Dialer;
 pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};

@@ -8,6 +8,7 @@ use noq_proto::{
     EndpointConfig, HashedConnectionIdGenerator, MtuDiscoveryConfig, TransportConfig, VarInt,
 };
 
+use super::congestion::{Counting, Gauge};
 use super::reset_key::ResetKey;
 
 /// Three lost keep-alives in a row are a dead peer; noticed within 10 s.
@@ -22,7 +23,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 /// What may wait for acknowledgement: 80 ms at 400 Mbit/s of stream lanes.
 const SEND_WINDOW_BYTES: u64 = 4 << 20;
 /// Datagrams wait in our own queue, where they are counted and bounded, not in the library's; this holds one turn's worth.
-const DATAGRAM_SEND_BYTES: usize = 128 << 10;
+pub(super) const DATAGRAM_SEND_BYTES: usize = 512 << 10;
 /// What may arrive between two turns.
 const DATAGRAM_RECEIVE_BYTES: usize = 4 << 20;
 /// What every path carries (RFC 9000 §14), and what Ethernet carries under IPv6. Found out by probing.
@@ -33,11 +34,12 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// One control stream; the dialler opens it.
 const BIDIRECTIONAL_STREAMS: u32 = 1;
 /// Packet lanes.
-const UNIDIRECTIONAL_STREAMS: u32 = 8;
+const UNIDIRECTIONAL_STREAMS: u32 = 32;
 /// Offered to peers from the start, so that a later engine may open more paths with this one.
 const PATHS: u32 = 16;
 
-pub fn transport_config() -> Arc<TransportConfig> {
+/// Of one connection, whose paths `gauge` counts.
+pub fn transport_config(gauge: &Arc<Gauge>) -> Arc<TransportConfig> {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(ETHERNET_MTU);
     let mut config = TransportConfig::default();
@@ -56,7 +58,10 @@ pub fn transport_config() -> Arc<TransportConfig> {
         .max_concurrent_bidi_streams(VarInt::from_u32(BIDIRECTIONAL_STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(UNIDIRECTIONAL_STREAMS))
         .max_concurrent_multipath_paths(PATHS)
-        .congestion_controller_factory(Arc::new(CubicConfig::default()));
+        .congestion_controller_factory(Arc::new(Counting {
+            inner: Arc::new(CubicConfig::default()),
+            gauge: gauge.clone(),
+        }));
     Arc::new(config)
 }
 

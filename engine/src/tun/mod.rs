@@ -5,16 +5,23 @@
 
 mod device;
 mod netlink;
+mod vnet;
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use self::device::Device;
+pub use self::device::TunOffloads;
 use self::netlink::Netlink;
+use self::vnet::{Undone, VNET_BYTES, VnetHeader};
+use crate::lanes::{Packet, RECORD_HEADER_BYTES};
+use crate::packet::{
+    Headers, MAX_PACKET_BYTES, Offload, finish_checksum, finish_transport_checksum, split,
+};
 use crate::policy::Prefix;
 use crate::udp::Arena;
 
@@ -26,6 +33,16 @@ pub struct TunnelSettings {
     pub mtu: u16,
 }
 
+/// What the host gave.
+pub enum FromHost {
+    Packet(Packet, Headers),
+    /// Neither IPv4 nor IPv6, or not of the length it says.
+    Malformed,
+}
+
+/// As many parts as one write takes (IOV_MAX is 1024); a packet in more is joined first.
+const MAX_PARTS: usize = 256;
+
 pub struct Tunnel {
     device: Device,
     netlink: Netlink,
@@ -34,8 +51,12 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Makes the interface and brings it up.
-    pub fn open(interface: &str, settings: &TunnelSettings) -> io::Result<Tunnel> {
-        let device = Device::open(interface)?;
+    pub fn open(
+        interface: &str,
+        settings: &TunnelSettings,
+        offloads: TunOffloads,
+    ) -> io::Result<Tunnel> {
+        let device = Device::open(interface, offloads)?;
         let netlink = Netlink::open(device.index())?;
         let empty = TunnelSettings {
             addresses: BTreeSet::new(),
@@ -82,21 +103,95 @@ impl Tunnel {
         Ok(())
     }
 
-    /// One packet from the host, or `None` when none waits.
-    pub fn receive(&self, arena: &mut Arena) -> io::Result<Option<BytesMut>> {
-        // The kernel gives no packet larger than the MTU, which the limits keep below this.
-        const ROOM_BYTES: usize = 16 << 10;
+    /// What the kernel does for us and we for it.
+    pub fn offloads(&self) -> TunOffloads {
+        self.device.offloads()
+    }
+
+    /// What the host sends next, or `None` when nothing waits.
+    pub fn receive(&self, arena: &mut Arena) -> io::Result<Option<FromHost>> {
+        const ROOM_BYTES: usize = VNET_BYTES + MAX_PACKET_BYTES;
         match self.device.read(arena.room(ROOM_BYTES)) {
-            Ok(bytes) => Ok(Some(arena.take(bytes))),
+            Ok(bytes) => Ok(Some(from_host(arena.take(bytes)))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Gives one packet to the host.
-    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.device.write(packet)
+    /// Gives one packet to the host. `parts` together are the packet with these headers.
+    pub fn send(&self, headers: &Headers, parts: &[&[u8]], offload: Offload) -> io::Result<()> {
+        let offloads = self.device.offloads();
+        let is_left_to_the_kernel = match (offload, headers.protocol) {
+            (Offload::Complete, _) => true,
+            (Offload::Checksum, _) => offloads.checksum,
+            (Offload::Segments(_), 6) => offloads.tcp_segmentation,
+            (Offload::Segments(_), _) => offloads.udp_segmentation,
+        };
+        if !is_left_to_the_kernel {
+            return self.send_finished(headers, &parts.concat(), offload);
+        }
+        let vnet = VnetHeader::of(headers, offload)
+            .ok_or_else(|| io::Error::other("not what its sender says"))?
+            .write();
+        self.write(&vnet, parts)
     }
+
+    fn write(&self, vnet: &[u8; VNET_BYTES], parts: &[&[u8]]) -> io::Result<()> {
+        if parts.len() >= MAX_PARTS {
+            return self.write(vnet, &[&parts.concat()]);
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_PARTS];
+        slices[0] = IoSlice::new(vnet);
+        for (slice, part) in slices[1..].iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+        }
+        self.device.write(&slices[..=parts.len()])
+    }
+
+    /// For a kernel without the offload.
+    fn send_finished(&self, headers: &Headers, packet: &[u8], offload: Offload) -> io::Result<()> {
+        let transport = headers
+            .transport
+            .ok_or_else(|| io::Error::other("not what its sender says"))?;
+        let none = VnetHeader::default().write();
+        let mut packets = Vec::new();
+        match offload {
+            Offload::Segments(segment) => {
+                let mut memory = BytesMut::new();
+                split(packet, &transport, segment, 0, &mut memory, |_, _, part| {
+                    packets.push(part)
+                });
+            }
+            _ => packets.push(BytesMut::from(packet)),
+        }
+        packets.into_iter().try_for_each(|mut packet| {
+            if offload != Offload::Complete {
+                finish_transport_checksum(&mut packet, &transport);
+            }
+            self.write(&none, &[&packet])
+        })
+    }
+}
+
+/// Reads the kernel's header and leaves the room of a record's in its place.
+fn from_host(mut bytes: BytesMut) -> FromHost {
+    let Some(vnet) = bytes.first_chunk::<VNET_BYTES>().map(VnetHeader::read) else {
+        return FromHost::Malformed;
+    };
+    let headers = Headers::parse(&bytes[VNET_BYTES..]);
+    let Some((headers, undone)) = headers.zip(vnet.undone(headers.as_ref())) else {
+        return FromHost::Malformed;
+    };
+    let offload = match undone {
+        Undone::Nothing => Offload::Complete,
+        Undone::Known(offload) => offload,
+        Undone::Checksum(start, at) => {
+            finish_checksum(&mut bytes[VNET_BYTES..], start, at);
+            Offload::Complete
+        }
+    };
+    bytes.advance(VNET_BYTES - RECORD_HEADER_BYTES);
+    FromHost::Packet(Packet::new(bytes, offload), headers)
 }
 
 impl AsFd for Tunnel {

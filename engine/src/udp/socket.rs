@@ -8,6 +8,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::config::Offloads;
+
 use super::address::{RawAddress, in_addr, in6_addr, ip_of_in_addr, ip_of_in6_addr};
 
 /// The largest UDP payload, which is also the most that one merged receive returns.
@@ -41,7 +43,7 @@ pub struct Received {
 }
 
 impl UdpSocket {
-    pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    pub fn bind(address: SocketAddr, offloads: Offloads) -> io::Result<UdpSocket> {
         let family = if address.is_ipv4() {
             libc::AF_INET
         } else {
@@ -56,6 +58,9 @@ impl UdpSocket {
         // SAFETY: the kernel just gave us this descriptor and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         set_options(&fd, address.is_ipv4())?;
+        if offloads.udp_coalescing {
+            set(&fd, libc::SOL_UDP, UDP_GRO, 1)?;
+        }
         let limited_buffer_bytes = grow_buffers(&fd)?;
         let raw = RawAddress::from(address);
         // SAFETY: `raw` holds an address of the length it says, and outlives the call.
@@ -67,7 +72,7 @@ impl UdpSocket {
             fd,
             local,
             limited_buffer_bytes,
-            segments: true,
+            segments: offloads.udp_segmentation,
         })
     }
 
@@ -219,7 +224,7 @@ fn set_options(fd: &OwnedFd, ipv4: bool) -> io::Result<()> {
             libc::IPV6_PMTUDISC_PROBE,
         )?;
     }
-    set(fd, libc::SOL_UDP, UDP_GRO, 1)
+    Ok(())
 }
 
 /// Grows both buffers past the system's limit where we may, else up to it. Returns what was granted if it is too little.
@@ -409,8 +414,10 @@ mod tests {
     }
 
     fn exchange(address: &str) {
-        let mut one = UdpSocket::bind(address.parse().expect("address")).expect("bind");
-        let other = UdpSocket::bind(address.parse().expect("address")).expect("bind");
+        let mut one =
+            UdpSocket::bind(address.parse().expect("address"), Offloads::default()).expect("bind");
+        let other =
+            UdpSocket::bind(address.parse().expect("address"), Offloads::default()).expect("bind");
         let packets: Vec<u8> = (0..2500u32).map(|index| index as u8).collect();
         one.send(other.local(), Some(one.local().ip()), &packets, Some(1000))
             .expect("send");

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::socket::UdpSocket;
+use crate::config::Offloads;
 
 /// Where packets go and from where.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +22,9 @@ pub struct UdpSockets {
 }
 
 impl UdpSockets {
-    pub fn bind(addresses: &[SocketAddr]) -> io::Result<UdpSockets> {
+    pub fn bind(addresses: &[SocketAddr], offloads: Offloads) -> io::Result<UdpSockets> {
         let bind = |address: &SocketAddr| {
-            UdpSocket::bind(*address)
+            UdpSocket::bind(*address, offloads)
                 .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
         };
         let sockets = addresses.iter().map(bind).collect::<io::Result<_>>()?;

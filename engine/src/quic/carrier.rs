@@ -1,0 +1,82 @@
+//! What the lanes see of a connection.
+
+use bytes::Bytes;
+use noq_proto::Dir;
+
+use super::connection::Connection;
+use crate::lanes::{Carrier, LaneStream, TrafficClass};
+
+/// Of what may be unacknowledged on streams, kept free of bulk so that a reliable record always finds room.
+const RELIABLE_BYTES: u64 = 256 << 10;
+/// The library counts each waiting datagram with its own bookkeeping on top.
+const DATAGRAM_OVERHEAD_BYTES: usize = 64;
+
+impl Carrier for Connection {
+    fn max_datagram_bytes(&self) -> usize {
+        self.max_datagram_bytes
+    }
+
+    fn waiting_datagram_bytes(&self) -> usize {
+        super::transport::DATAGRAM_SEND_BYTES - self.datagram_room
+    }
+
+    fn datagram_room(&self) -> usize {
+        self.datagram_room
+    }
+
+    fn send_datagram(&mut self, datagram: Bytes) {
+        let needed = datagram.len() + DATAGRAM_OVERHEAD_BYTES;
+        self.datagram_room = self.datagram_room.saturating_sub(needed);
+        let sent = self
+            .inner
+            .call(|inner| inner.datagrams().send(datagram, false));
+        // The caller looked at the room and the size before; what fails all the same is lost like a packet on the way.
+        self.datagrams_refused += u64::from(!matches!(sent, Some(Ok(()))));
+    }
+
+    fn write_stream(&mut self, stream: LaneStream, bytes: Bytes) -> Option<Bytes> {
+        let Some(id) = self.lane(stream) else {
+            return Some(bytes);
+        };
+        let bulk = self.gauge.bulk_limit();
+        let limit = match stream.class {
+            TrafficClass::Bulk | TrafficClass::Droppable => bulk,
+            _ => bulk + RELIABLE_BYTES,
+        };
+        self.inner.call(|inner| inner.set_send_window(limit));
+        self.write(id, bytes)
+    }
+
+    fn takes_bulk(&self) -> bool {
+        self.gauge.in_flight() < self.gauge.bulk_limit()
+    }
+}
+
+impl Connection {
+    /// Reads once a turn what `Carrier` answers from.
+    pub fn look_at_datagrams(&mut self) {
+        let (most, room) = self
+            .inner
+            .call(|inner| {
+                let datagrams = inner.datagrams();
+                (datagrams.max_size(), datagrams.send_buffer_space())
+            })
+            .unwrap_or_default();
+        self.max_datagram_bytes = most.unwrap_or(0);
+        self.datagram_room = room;
+    }
+
+    /// The stream, opened when it is first used.
+    fn lane(&mut self, stream: LaneStream) -> Option<noq_proto::StreamId> {
+        if self.lanes[stream.index()].is_none() {
+            let id = self.open(Dir::Uni)?;
+            let priority = TrafficClass::COUNT as i32 - stream.class as i32;
+            self.inner.call(|inner| {
+                // It fails only for a stream that is over.
+                let _ = inner.send_stream(id).set_priority(priority);
+            });
+            self.lanes[stream.index()] = Some(id);
+        }
+        self.lanes[stream.index()]
+    }
+}
