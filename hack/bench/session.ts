@@ -1,0 +1,107 @@
+/**
+ * Runs the measures. On each ground all contenders are up at once, idle but for the one that is measured, so that every measure
+ * visits all of them within seconds: the machine's own drift touches all alike.
+ */
+import { setMaxListeners } from "node:events";
+import type { Contender, Tunnel } from "./contender.ts";
+import type { FabricPair } from "./contenders/fabric.ts";
+import type { Effort, Ground, Measure } from "./measure.ts";
+import { layGround } from "./ground.ts";
+import { largestResidentBytes } from "./process-usage.ts";
+import type { Failure, Sample } from "./result.ts";
+import type { Testbed } from "./testbed.ts";
+
+export interface SessionPlan {
+  readonly contenders: readonly Contender[];
+  readonly measures: readonly Measure[];
+  readonly rounds: number;
+  readonly effort: Effort;
+}
+
+export interface SessionLog {
+  say(text: string): void;
+  sample(sample: Sample): void;
+  failure(failure: Failure): void;
+}
+
+const GROUNDS: readonly Ground[] = ["near", "far", "two-near", "two-far"];
+
+export async function runSession(
+  bed: Testbed,
+  fabric: FabricPair | undefined,
+  plan: SessionPlan,
+  log: SessionLog,
+): Promise<void> {
+  setMaxListeners(0);
+  for (const ground of GROUNDS) {
+    const measures = plan.measures.filter((measure) => measure.ground === ground);
+    const contenders = plan.contenders.filter((one) => measures.some((measure) => measure.applies(one)));
+    if (contenders.length === 0) continue;
+    await layGround(bed.wires, ground);
+    const standing = await bringUp(bed, contenders, log);
+    for (let round = 1; round <= plan.rounds; round += 1) {
+      for (const measure of measures) {
+        // Each round begins with another one: whoever comes first or last is not always the same.
+        for (const { contender, tunnel } of rotate(standing, round - 1)) {
+          if (!measure.applies(contender)) continue;
+          const where = { contender: contender.name, measure: measure.name, round };
+          try {
+            await tunnel.ready();
+            const figures = await measure.run({ bed, contender, tunnel, fabric, effort: plan.effort });
+            log.sample({ ...where, figures });
+          } catch (error) {
+            log.failure({ ...where, reason: (error as Error).message });
+          }
+        }
+      }
+    }
+    if (ground === "near") weigh(standing, log);
+    for (const { tunnel } of standing) await tunnel.stop();
+  }
+}
+
+interface Standing {
+  readonly contender: Contender;
+  readonly tunnel: Tunnel;
+}
+
+/** Those that do not come up are failures, and the others go on without them. */
+async function bringUp(bed: Testbed, contenders: readonly Contender[], log: SessionLog): Promise<Standing[]> {
+  const standing: Standing[] = [];
+  for (const contender of contenders) {
+    try {
+      standing.push({ contender, tunnel: await contender.start(bed) });
+    } catch (error) {
+      log.failure({
+        contender: contender.name,
+        measure: "start",
+        round: 0,
+        reason: (error as Error).message,
+      });
+    }
+  }
+  return standing;
+}
+
+/** Memory after all those transfers. */
+function weigh(standing: readonly Standing[], log: SessionLog): void {
+  for (const { contender, tunnel } of standing) {
+    if (tunnel.pids().length === 0) continue;
+    const megabytes = (pids: readonly number[]): number => largestResidentBytes(pids) / 1e6;
+    const agents = tunnel.agentPids();
+    log.sample({
+      contender: contender.name,
+      measure: "memory",
+      round: 1,
+      figures: {
+        residentMb: megabytes(tunnel.pids()),
+        ...(agents.length > 0 ? { agentResidentMb: megabytes(agents) } : {}),
+      },
+    });
+  }
+}
+
+function rotate<T>(all: readonly T[], by: number): T[] {
+  const at = all.length === 0 ? 0 : by % all.length;
+  return [...all.slice(at), ...all.slice(0, at)];
+}
