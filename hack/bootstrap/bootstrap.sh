@@ -44,6 +44,7 @@ tcpdump tcpdump
 setpriv util-linux
 flock util-linux
 cc gcc
+patch patch
 END
 if [ -n "$missing" ]; then
   has apt-get || fail "a tool of the packages$missing" "your system's package manager"

@@ -29,7 +29,7 @@ const present: Readonly<Record<string, string>> = {
   go: "echo go1.26.8",
   rustc: "echo rustc 1.95.0",
   cargo: "",
-  ...Object.fromEntries(["ip", "nft", "ping", "tcpdump", "setpriv", "cc"].map((tool) => [tool, ""])),
+  ...Object.fromEntries(["ip", "nft", "ping", "tcpdump", "setpriv", "cc", "patch"].map((tool) => [tool, ""])),
 };
 
 /** Runs the script on a machine that has exactly these programs, each a line of shell. */

@@ -9,6 +9,7 @@ import { copyFileSync, globSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
+import { patchCrates } from "./patched-crates.ts";
 
 const targets: Record<string, () => void> = { "control-plane": buildControlPlane, engine: buildEngine };
 
@@ -40,8 +41,16 @@ function buildControlPlane(): void {
 }
 
 function buildEngine(): void {
+  patchCrates();
   const source = join(repositoryRoot, "engine");
-  const patterns = ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain.toml", "src/**/*.rs"];
+  const patterns = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "rust-toolchain.toml",
+    "src/**/*.rs",
+    "patches/*/*",
+  ];
   const files = globSync(patterns, { cwd: source }).map((file) => join(source, file));
   const key = contentHash(source, files, [output("rustc", ["--version", "--verbose"])]);
   const { directory } = buildOnce(join(cacheDirectory(), "engine"), key, (target) => {

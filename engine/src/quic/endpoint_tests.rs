@@ -20,7 +20,7 @@ pub(super) const LANE: LaneStream = LaneStream {
     shard: 0,
 };
 const DIALLER: &str = "spiffe://test/node/dialler";
-const ACCEPTOR: &str = "spiffe://test/node/acceptor";
+pub(super) const ACCEPTOR: &str = "spiffe://test/node/acceptor";
 
 /// One side: an endpoint at an address, and what its connections said.
 pub(super) struct Side {
@@ -82,6 +82,21 @@ fn trusting(peer: &Identity) -> TrustTable {
         peers: HashMap::from([(peer.spiffe_id().to_owned(), trusted)]),
         ..TrustTable::default()
     }
+}
+
+/// Of a dialler and an acceptor who trust each other, and the tables by which they do.
+pub(super) fn identities() -> [(Arc<Identity>, Trust); 2] {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("key");
+    let ca_pem = parameters.self_signed(&key).expect("certificate").pem();
+    let authority = Issuer::new(parameters, key);
+    let (dialler_trust, acceptor_trust) = (Trust::default(), Trust::default());
+    let dialler = identity(&authority, &ca_pem, DIALLER, dialler_trust.clone());
+    let acceptor = identity(&authority, &ca_pem, ACCEPTOR, acceptor_trust.clone());
+    dialler_trust.replace(trusting(&acceptor));
+    acceptor_trust.replace(trusting(&dialler));
+    [(dialler, dialler_trust), (acceptor, acceptor_trust)]
 }
 
 impl Side {
@@ -157,20 +172,11 @@ impl Side {
 impl Pair {
     /// Both trust each other.
     pub fn new() -> Pair {
-        let mut parameters = CertificateParams::default();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("key");
-        let ca_pem = parameters.self_signed(&key).expect("certificate").pem();
-        let authority = Issuer::new(parameters, key);
-        let (dialler_trust, acceptor_trust) = (Trust::default(), Trust::default());
-        let dialler = identity(&authority, &ca_pem, DIALLER, dialler_trust.clone());
-        let acceptor = identity(&authority, &ca_pem, ACCEPTOR, acceptor_trust.clone());
-        dialler_trust.replace(trusting(&acceptor));
-        acceptor_trust.replace(trusting(&dialler));
+        let [dialler, acceptor] = identities();
         Pair {
             now: Instant::now(),
-            dialler: Side::new(dialler, dialler_trust, 1),
-            acceptor: Side::new(acceptor, acceptor_trust, 2),
+            dialler: Side::new(dialler.0, dialler.1, 1),
+            acceptor: Side::new(acceptor.0, acceptor.1, 2),
         }
     }
 

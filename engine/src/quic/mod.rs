@@ -13,6 +13,10 @@ mod endpoint_tests;
 #[cfg(test)]
 mod hostile_tests;
 mod identity;
+#[cfg(test)]
+mod library_tests;
+#[cfg(test)]
+mod network;
 mod reset_key;
 mod transport;
 mod trust;

@@ -15,8 +15,7 @@ use super::reset_key::ResetKey;
 const IDLE_TIMEOUT_MS: u32 = 8_000;
 /// A third of the idle timeout, so that two may be lost; below the 30 s after which NATs forget.
 const KEEP_ALIVE: Duration = Duration::from_millis(2_500);
-/// The library closes a connection whose stream has more than 2,048 pieces behind one hole. 1 MiB in pieces of at least half a
-/// packet stays below that.
+/// What one stream of a peer may make this node hold.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// All streams of a connection filled at once.
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;

@@ -1,0 +1,256 @@
+//! Two connections of the library over a network in memory: several addresses each, a delay, and losses on demand.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use noq_proto::{
+    ClientConfig, Connection, ConnectionHandle, DatagramEvent, Dir, Endpoint, Event, FourTuple,
+    ServerConfig, StreamEvent, StreamId, TransportConfig,
+};
+
+use super::endpoint_tests::{ACCEPTOR, identities};
+use super::reset_key::ResetKey;
+use super::transport::endpoint_config;
+
+const PORT: u16 = 7443;
+const STEP: Duration = Duration::from_millis(1);
+
+/// The address of a side (0 dials) on the n-th network.
+pub fn address(side: usize, network: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, network, side as u8], PORT))
+}
+
+pub struct Side {
+    endpoint: Endpoint,
+    connection: Option<(ConnectionHandle, Connection)>,
+    /// On which networks it has an address.
+    pub networks: Vec<u8>,
+    /// What the connection told, newest last, without the events of streams.
+    pub events: Vec<Event>,
+    /// Bytes read from each stream of the other side.
+    pub read: HashMap<StreamId, u64>,
+    pub datagrams: u64,
+}
+
+impl Side {
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection.as_mut().expect("a connection").1
+    }
+
+    pub fn is_closed(&mut self) -> bool {
+        self.connection().is_closed()
+    }
+
+    fn receive_streams(&mut self) {
+        let connection = &mut self.connection.as_mut().expect("a connection").1;
+        while let Some(id) = connection.streams().accept(Dir::Uni) {
+            self.read.insert(id, 0);
+        }
+        for (id, read) in &mut self.read {
+            let mut stream = connection.recv_stream(*id);
+            let Ok(mut chunks) = stream.read(true) else {
+                continue;
+            };
+            while let Ok(Some(chunk)) = chunks.next(usize::MAX) {
+                *read += chunk.bytes.len() as u64;
+            }
+            let _ = chunks.finalize();
+        }
+    }
+}
+
+struct Packet {
+    at: Instant,
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// Whether a packet from the first to the second address, of this size, is lost.
+pub type Losses = Box<dyn FnMut(SocketAddr, SocketAddr, usize) -> bool>;
+
+pub struct Network {
+    pub now: Instant,
+    /// The first dials.
+    pub sides: [Side; 2],
+    /// One way.
+    pub delay: Duration,
+    pub losses: Losses,
+    air: VecDeque<Packet>,
+}
+
+impl Network {
+    /// A connection on network 0; both sides have an address on each of `networks`.
+    pub fn connected(networks: u8, transport: TransportConfig) -> Network {
+        let now = Instant::now();
+        let transport = Arc::new(transport);
+        let [(dialler, _), (acceptor, _)] = identities();
+        let mut server = ServerConfig::with_crypto(acceptor.server_config());
+        server.transport_config(transport.clone());
+        let mut client =
+            ClientConfig::new(Arc::new(dialler.client_config(ACCEPTOR).expect("config")));
+        client.transport_config(transport);
+        let side = |number: u8, server: Option<ServerConfig>| Side {
+            endpoint: Endpoint::new(
+                Arc::new(endpoint_config(&ResetKey::for_test(number))),
+                server.map(Arc::new),
+                true,
+            ),
+            connection: None,
+            networks: (0..networks).collect(),
+            events: Vec::new(),
+            read: HashMap::new(),
+            datagrams: 0,
+        };
+        let mut network = Network {
+            now,
+            sides: [side(0, None), side(1, Some(server))],
+            delay: Duration::from_millis(1),
+            losses: Box::new(|_, _, _| false),
+            air: VecDeque::new(),
+        };
+        let connected = network.sides[0]
+            .endpoint
+            .connect(now, client, address(1, 0), "test")
+            .expect("dials");
+        network.sides[0].connection = Some(connected);
+        network.run(Duration::from_millis(100));
+        let connected = |side: &Side| {
+            let is_connected = |event: &Event| matches!(event, Event::Connected);
+            side.events.iter().any(is_connected)
+        };
+        assert!(network.sides.iter().all(connected), "a handshake in 100 ms");
+        network
+    }
+
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// Until it holds, at most a minute.
+    pub fn run_until(&mut self, mut holds: impl FnMut(&mut Network) -> bool) -> Duration {
+        let begin = self.now;
+        while !holds(self) {
+            assert!(self.now - begin < Duration::from_secs(60), "it never held");
+            self.step();
+        }
+        self.now - begin
+    }
+
+    /// Lets a millisecond pass.
+    pub fn step(&mut self) {
+        self.now += STEP;
+        while self.air.front().is_some_and(|packet| packet.at <= self.now) {
+            let packet = self.air.pop_front().expect("looked");
+            self.deliver(&packet);
+        }
+        for index in 0..2 {
+            if self.sides[index].connection.is_some() {
+                self.drive(index);
+            }
+        }
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        let index = usize::from(packet.to.ip() == address(1, network_of(packet.to)).ip());
+        let side = &mut self.sides[index];
+        if !side.networks.contains(&network_of(packet.to)) {
+            return;
+        }
+        let path = FourTuple::new(packet.from, Some(packet.to.ip()));
+        let bytes = BytesMut::from(&packet.bytes[..]);
+        let mut answer = Vec::new();
+        match side
+            .endpoint
+            .handle(self.now, path, None, bytes, &mut answer)
+        {
+            Some(DatagramEvent::ConnectionEvent(_, event)) => side.connection().handle_event(event),
+            Some(DatagramEvent::NewConnection(incoming)) => {
+                let accepted = side.endpoint.accept(incoming, self.now, &mut answer, None);
+                side.connection = accepted.ok();
+            }
+            _ => {}
+        }
+    }
+
+    fn drive(&mut self, index: usize) {
+        let now = self.now;
+        let side = &mut self.sides[index];
+        let (handle, connection) = side.connection.as_mut().expect("a connection");
+        if connection.poll_timeout().is_some_and(|at| at <= now) {
+            connection.handle_timeout(now);
+        }
+        while let Some(event) = connection.poll_endpoint_events() {
+            if let Some(answer) = side.endpoint.handle_event(*handle, event) {
+                connection.handle_event(answer);
+            }
+        }
+        while let Some(event) = connection.poll() {
+            match event {
+                Event::Stream(StreamEvent::Opened { .. } | StreamEvent::Readable { .. }) => {}
+                event => side.events.push(event),
+            }
+        }
+        while connection.datagrams().recv().is_some() {
+            side.datagrams += 1;
+        }
+        side.receive_streams();
+        self.transmit(index);
+    }
+
+    fn transmit(&mut self, index: usize) {
+        let now = self.now;
+        let side = &mut self.sides[index];
+        let connection = &mut side.connection.as_mut().expect("a connection").1;
+        let mut buffer = Vec::new();
+        while let Some(transmit) = connection.poll_transmit(now, NonZeroUsize::MIN, &mut buffer) {
+            let source = transmit
+                .src_ip
+                .unwrap_or_else(|| source(index, &side.networks, transmit.destination));
+            let from = SocketAddr::new(source, PORT);
+            let sendable = side.networks.contains(&network_of(from));
+            if sendable && !(self.losses)(from, transmit.destination, buffer.len()) {
+                self.air.push_back(Packet {
+                    at: now + self.delay,
+                    from,
+                    to: transmit.destination,
+                    bytes: buffer.clone(),
+                });
+            }
+            buffer.clear();
+        }
+    }
+
+    /// Opens a stream and writes as much as it takes.
+    pub fn write(&mut self, index: usize, bytes: usize) -> (StreamId, usize) {
+        let connection = self.sides[index].connection();
+        let id = connection.streams().open(Dir::Uni).expect("a stream");
+        let mut chunks = [Bytes::from(vec![7; bytes])];
+        let written = connection
+            .send_stream(id)
+            .write_chunks(&mut &mut chunks[..])
+            .expect("written");
+        (id, written)
+    }
+}
+
+fn network_of(address: SocketAddr) -> u8 {
+    match address.ip() {
+        IpAddr::V4(address) => address.octets()[2],
+        IpAddr::V6(_) => u8::MAX,
+    }
+}
+
+/// As a host chooses it: the address on the destination's network, else its first.
+fn source(side: usize, networks: &[u8], to: SocketAddr) -> IpAddr {
+    let direct = networks.contains(&network_of(to));
+    let network = if direct { network_of(to) } else { networks[0] };
+    address(side, network).ip()
+}
