@@ -16,9 +16,9 @@ const IDLE_TIMEOUT_MS: u32 = 8_000;
 /// A third of the idle timeout, so that two may be lost; below the 30 s after which NATs forget.
 const KEEP_ALIVE: Duration = Duration::from_millis(2_500);
 /// What one stream of a peer may make this node hold.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 /// All streams of a connection filled at once.
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// What may wait for acknowledgement: 80 ms at 400 Mbit/s of stream lanes.
 const SEND_WINDOW_BYTES: u64 = 4 << 20;
 /// Datagrams wait in our own queue, where they are counted and bounded, not in the library's; this holds one turn's worth.
