@@ -7,7 +7,9 @@ use fabric_engine::clock::Now;
 use fabric_engine::config::Config;
 use fabric_engine::engine::{Engine, Parts, instance_id};
 use fabric_engine::log;
-use fabric_engine::os::{TerminationSignals, drop_privileges, request_real_time};
+use fabric_engine::os::{
+    TerminationSignals, drop_privileges, request_exact_waits, request_real_time,
+};
 use fabric_engine::panics;
 use fabric_engine::quic::ResetKey;
 use fabric_engine::socket::messages::{HelloResult, PROTOCOL_VERSION};
@@ -36,6 +38,7 @@ fn run() -> Result<(), Failure> {
     // Both hold for threads started later, so they come first.
     let signals = TerminationSignals::block()?;
     drop_privileges()?;
+    request_exact_waits()?;
     let sockets = UdpSockets::bind(&config.listen, config.offloads)?;
     let reset_key = ResetKey::load(&config.state_dir)?;
     let hello = HelloResult {

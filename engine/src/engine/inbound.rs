@@ -46,6 +46,7 @@ impl Engine {
                     return;
                 }
             };
+            self.moved_bytes += received.bytes;
             let mut packets = self.udp_memory.take(received.bytes);
             while !packets.is_empty() {
                 let packet = packets.split_to(received.segment_bytes.min(packets.len()));
@@ -243,6 +244,7 @@ impl Engine {
             match tunnel.receive(&mut self.tunnel_memory) {
                 Ok(Some(FromHost::Packet(packet, headers))) => {
                     bytes += packet.bytes().len();
+                    self.moved_bytes += packet.bytes().len();
                     self.route(packet, &headers);
                 }
                 Ok(Some(FromHost::Malformed)) => self.dropped.count(DropReason::Malformed),

@@ -6,5 +6,5 @@ mod privileges;
 mod signals;
 
 pub use poll::{Interest, wait};
-pub use privileges::{drop_privileges, request_real_time};
+pub use privileges::{drop_privileges, request_exact_waits, request_real_time};
 pub use signals::TerminationSignals;
