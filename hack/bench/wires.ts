@@ -89,13 +89,13 @@ export function createWires(left: Host, right: Host, delayLine: string): Wires {
     trouble: async (path, trouble) => {
       // One decision for each packet on the wire, not for a superframe of 44 of them.
       const segments = trouble.lossPercent ? 1 : WHOLE_SUPERFRAMES;
-      for (const [, host] of sides) {
-        await ip(host, "link", "set", path, "gso_max_segs", String(segments));
-        await host.exec(["nft", "-f", "-"], { input: rules(path, trouble) });
-      }
+      const both = (work: (host: Host) => Promise<unknown>) => Promise.all(sides.map(([, host]) => work(host)));
+      await both((host) => ip(host, "link", "set", path, "gso_max_segs", String(segments)));
+      await both((host) => host.exec(["nft", "-f", "-"], { input: rules(path, trouble) }));
     },
     readdress: async (path, side, from, to) => {
-      const change = `address add ${to}/24 dev ${path}\naddress delete ${from}/24 dev ${path}\n`;
+      // In this order: deleting a subnet's first address takes the others of the subnet with it.
+      const change = `address delete ${from}/24 dev ${path}\naddress add ${to}/24 dev ${path}\n`;
       await runCommand(["ip", "-n", hosts[side].namespace, "-batch", "-"], { input: change });
     },
     receivedBytes: async (path, side) => {
