@@ -32,7 +32,8 @@ export function createRecorder(nowNs: () => number) {
     arrived: (sequence?: number): void => {
       const now = nowNs();
       if (count === 0) firstNs = now;
-      else if (now - lastNs > SILENCE_MS * 1e6 && silences.length < MAX_SILENCES) silences.push([lastNs, now]);
+      else if (now - lastNs > SILENCE_MS * 1e6 && silences.length < MAX_SILENCES)
+        silences.push([lastNs, now]);
       lastNs = now;
       count += 1;
       if (sequence !== undefined) highest = Math.max(highest, sequence);

@@ -89,7 +89,8 @@ export function createWires(left: Host, right: Host, delayLine: string): Wires {
     trouble: async (path, trouble) => {
       // One decision for each packet on the wire, not for a superframe of 44 of them.
       const segments = trouble.lossPercent ? 1 : WHOLE_SUPERFRAMES;
-      const both = (work: (host: Host) => Promise<unknown>) => Promise.all(sides.map(([, host]) => work(host)));
+      const both = (work: (host: Host) => Promise<unknown>) =>
+        Promise.all(sides.map(([, host]) => work(host)));
       await both((host) => ip(host, "link", "set", path, "gso_max_segs", String(segments)));
       await both((host) => host.exec(["nft", "-f", "-"], { input: rules(path, trouble) }));
     },

@@ -112,7 +112,8 @@ async function began(probe: Probe): Promise<number> {
 }
 
 async function busiestPath({ bed: { wires } }: Stand): Promise<PathName> {
-  const read = () => Promise.all([wires.receivedBytes("path1", "right"), wires.receivedBytes("path2", "right")]);
+  const read = () =>
+    Promise.all([wires.receivedBytes("path1", "right"), wires.receivedBytes("path2", "right")]);
   const before = await read();
   await setTimeout(WATCH_MS);
   const after = await read();
@@ -125,7 +126,10 @@ async function secondPathIsWarm({ bed: { wires } }: Stand): Promise<boolean> {
   let heard = 0;
   let before = [0, 0];
   while (heard < 4 && performance.now() < deadline) {
-    const now = await Promise.all([wires.receivedBytes("path1", "right"), wires.receivedBytes("path2", "right")]);
+    const now = await Promise.all([
+      wires.receivedBytes("path1", "right"),
+      wires.receivedBytes("path2", "right"),
+    ]);
     heard = now.every((bytes, path) => bytes > (before[path] ?? 0)) ? heard + 1 : 0;
     before = now;
     await setTimeout(WATCH_MS);
