@@ -2,7 +2,7 @@
 import type { Result } from "./result.ts";
 import type { Spread } from "./statistics.ts";
 
-interface Column {
+export interface Column {
   readonly head: string;
   readonly figure: string;
   readonly digits: number;
