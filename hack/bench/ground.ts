@@ -3,7 +3,13 @@ import type { Ground } from "./measure.ts";
 import type { Wires } from "./wires.ts";
 
 /** One way. */
-const DELAY_MS: Readonly<Record<Ground, number>> = { near: 0, far: 10, "two-near": 0, "two-far": 20 };
+const DELAY_MS: Readonly<Record<Ground, number>> = {
+  near: 0,
+  far: 10,
+  alone: 0,
+  "two-near": 0,
+  "two-far": 20,
+};
 
 export async function layGround(wires: Wires, ground: Ground): Promise<void> {
   const delayMs = DELAY_MS[ground];

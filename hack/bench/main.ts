@@ -12,6 +12,7 @@ import { allContenders, buildBinaries } from "./contenders.ts";
 import { readDescriptions } from "./contenders/described.ts";
 import { startFabricPair, type FabricPair } from "./contenders/fabric.ts";
 import { readMachine } from "./machine.ts";
+import type { Measure } from "./measure.ts";
 import { allMeasures } from "./measures.ts";
 import { chosen, parseOptions, USAGE, type Options } from "./options.ts";
 import { resultOf, type Failure, type Sample } from "./result.ts";
@@ -53,6 +54,7 @@ async function bench(options: Options): Promise<number> {
   const named = chosen(allMeasures, options.measures, ({ name }, word) => name.startsWith(word));
   const measures = named.filter(({ slow }) => !(options.quick && slow) || options.measures.length > 0);
   const seconds = options.seconds ?? (options.quick ? 3 : 6);
+  const once = ({ ground }: Measure): boolean => options.quick && ground !== "near";
   const effort = { seconds, pings: options.quick ? 300 : 1000 };
 
   const samples: Sample[] = [];
@@ -77,7 +79,7 @@ async function bench(options: Options): Promise<number> {
       fabric = stack.use(await startFabricPair(bed, { mtu: options.mtu }));
       say(`they are up after ${((Date.now() - startedAt.getTime()) / 1000).toFixed(0)} s`);
     }
-    await runSession(bed, fabric, { contenders, measures, rounds: options.rounds, effort }, log);
+    await runSession(bed, fabric, { contenders, measures, rounds: options.rounds, once, effort }, log);
   };
 
   await using stack = new AsyncDisposableStack();

@@ -6,8 +6,16 @@ import type { Testbed } from "./testbed.ts";
 /** Figures of one sample by name; a name ends with its unit. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** How the wires lie. A measure is made on one ground; contenders are brought up anew on each. */
-export type Ground = "near" | "far" | "two-near" | "two-far";
+/**
+ * How the wires lie; contenders are brought up anew on each ground.
+ *
+ * near      path1
+ * far       path1, with a round trip of 20 ms
+ * alone     path1, for what would disturb others that stand on it
+ * two-near  path1 and path2
+ * two-far   path1 and path2, each with a round trip of 40 ms
+ */
+export type Ground = "near" | "far" | "alone" | "two-near" | "two-far";
 
 export interface Effort {
   /** Of a transfer. */

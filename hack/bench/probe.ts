@@ -15,7 +15,7 @@ export interface Probe {
 }
 
 const PROGRAM = join(import.meta.dirname, "gap-probe.ts");
-const PORT = 5202;
+const PORT = 6301;
 /** Reports in a row in which both streams had something new. */
 const STEADY_REPORTS = 5;
 

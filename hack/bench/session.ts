@@ -15,6 +15,8 @@ export interface SessionPlan {
   readonly contenders: readonly Contender[];
   readonly measures: readonly Measure[];
   readonly rounds: number;
+  /** Measures that are made in the first round only. */
+  readonly once: (measure: Measure) => boolean;
   readonly effort: Effort;
 }
 
@@ -24,7 +26,7 @@ export interface SessionLog {
   failure(failure: Failure): void;
 }
 
-const GROUNDS: readonly Ground[] = ["near", "far", "two-near", "two-far"];
+const GROUNDS: readonly Ground[] = ["near", "far", "alone", "two-near", "two-far"];
 
 export async function runSession(
   bed: Testbed,
@@ -41,6 +43,7 @@ export async function runSession(
     const standing = await bringUp(bed, contenders, log);
     for (let round = 1; round <= plan.rounds; round += 1) {
       for (const measure of measures) {
+        if (round > 1 && plan.once(measure)) continue;
         // Each round begins with another one: whoever comes first or last is not always the same.
         for (const { contender, tunnel } of rotate(standing, round - 1)) {
           if (!measure.applies(contender)) continue;
@@ -85,8 +88,11 @@ async function bringUp(bed: Testbed, contenders: readonly Contender[], log: Sess
 
 /** Memory after all those transfers. */
 function weigh(standing: readonly Standing[], log: SessionLog): void {
+  const weighed = new Set<number>();
   for (const { contender, tunnel } of standing) {
-    if (tunnel.pids().length === 0) continue;
+    const pids = tunnel.pids();
+    if (pids.every((pid) => weighed.has(pid))) continue; // none, or those of a contender before it
+    for (const pid of pids) weighed.add(pid);
     const megabytes = (pids: readonly number[]): number => largestResidentBytes(pids) / 1e6;
     const agents = tunnel.agentPids();
     log.sample({
@@ -94,7 +100,7 @@ function weigh(standing: readonly Standing[], log: SessionLog): void {
       measure: "memory",
       round: 1,
       figures: {
-        residentMb: megabytes(tunnel.pids()),
+        residentMb: megabytes(pids),
         ...(agents.length > 0 ? { agentResidentMb: megabytes(agents) } : {}),
       },
     });

@@ -9,7 +9,10 @@ import { parseIperfReport, type IperfReport } from "./iperf-report.ts";
 import { parsePings, type PingReport } from "./ping-report.ts";
 import type { Testbed } from "./testbed.ts";
 
-const IPERF_PORT = 5201;
+/** Each transfer has a port of its own: what is still under way of an earlier flood finds nobody. */
+const FIRST_PORT = 5201;
+const PORTS = 1000;
+let transfers = 0;
 /** What iperf3 takes beyond its own time to say hello and goodbye, also over a path that loses much. */
 const GRACE_MS = 15_000;
 
@@ -25,24 +28,15 @@ export interface TransferOptions {
 /** From left to right. Rejects with BenchError when it does not go to its end. */
 export async function transfer(bed: Testbed, options: TransferOptions): Promise<IperfReport> {
   const { to, seconds, streams = 1, floodBytes } = options;
-  const server = bed.right.spawn(["iperf3", "-s", "-1", "-p", String(IPERF_PORT)], { stdio: "ignore" });
+  const port = FIRST_PORT + (transfers++ % PORTS);
+  const server = bed.right.spawn(["iperf3", "-s", "-1", "-B", to, "-p", String(port)], { stdio: "ignore" });
   try {
-    await until("iperf3 listens", async () => (listens(server, IPERF_PORT) ? true : undefined), {
+    await until("iperf3 listens", async () => (listens(server, port) ? true : undefined), {
       timeoutMs: 5_000,
       everyMs: 5,
     });
     const kind = floodBytes === undefined ? ["-C", "cubic"] : ["-u", "-b", "0", "-l", String(floodBytes)];
-    const client = [
-      "iperf3",
-      "-c",
-      to,
-      "-p",
-      String(IPERF_PORT),
-      "-t",
-      String(seconds),
-      "-P",
-      String(streams),
-    ];
+    const client = ["iperf3", "-c", to, "-p", String(port), "-t", String(seconds), "-P", String(streams)];
     return parseIperfReport(await outputOf(bed.left, [...client, ...kind, "-J"], seconds * 1000 + GRACE_MS));
   } finally {
     await end(server);

@@ -21,11 +21,13 @@ import {
 import type { InnerAddresses, Tunnel } from "../contender.ts";
 import { slotDevices } from "../device.ts";
 import { packetsCross } from "../packets-cross.ts";
+import { transfer } from "../traffic.ts";
 import { CONTROL_INTERFACE, type Testbed } from "../testbed.ts";
 import type { Side } from "../wires.ts";
 
 const NAMESPACE = "bench";
 const CLUSTER = "bench";
+const WARM_UP_SECONDS = 1;
 const SIDES = ["left", "right"] as const;
 
 export interface FabricOptions {
@@ -58,8 +60,9 @@ export async function startFabricPair(bed: Testbed, { mtu }: FabricOptions): Pro
   const pidsOf = (program: string): number[] =>
     SIDES.flatMap((side) => supervisor.get(`${side}/${program}`).pid ?? []);
   let present = true;
-  const setRealTime = async (wanted: boolean): Promise<void> => {
-    if (present === wanted) return;
+  /** Resolves to whether the engines were started again. */
+  const setRealTime = async (wanted: boolean): Promise<boolean> => {
+    if (present === wanted) return false;
     await Promise.all(SIDES.map((side) => supervisor.stop(`${side}/engine`)));
     for (const side of SIDES) {
       const path = join(lab.host(side).directory, "engine.json");
@@ -68,12 +71,15 @@ export async function startFabricPair(bed: Testbed, { mtu }: FabricOptions): Pro
       supervisor.start(`${side}/engine`);
     }
     present = wanted;
+    return true;
   };
   return {
     tunnel: async (realTime) => {
       const ready = async (): Promise<void> => {
-        await setRealTime(realTime);
+        const restarted = await setRealTime(realTime);
         await packetsCross(bed.left, inner.right.ipv4);
+        // A session is not measured in its first second: what it has yet to learn about its path it has learned then.
+        if (restarted) await transfer(bed, { to: inner.right.ipv4, seconds: WARM_UP_SECONDS });
       };
       await ready();
       return {

@@ -28,7 +28,7 @@ export const gaps: readonly Measure[] = [
   {
     name: "address-change",
     title: "The address of one side is replaced",
-    ground: "near",
+    ground: "alone",
     applies: ({ name }) => name === "fabric",
     run: async (stand) => {
       const { wires } = stand.bed;
@@ -45,7 +45,7 @@ export const gaps: readonly Measure[] = [
   {
     name: "agent-restart",
     title: "An agent is killed and starts again",
-    ground: "near",
+    ground: "alone",
     applies: ({ name }) => name === "fabric",
     run: async (stand) => {
       const { fabric } = stand;

@@ -26,7 +26,7 @@ export const latency: readonly Measure[] = [
     name: "ping-loaded",
     title: "Ping beside a saturating TCP stream",
     ground: "near",
-    applies: () => true,
+    applies: ({ kind }) => kind !== "ceiling",
     run: async ({ bed, tunnel, effort }) => {
       const to = tunnel.right.ipv4;
       const bulk = transfer(bed, { to, seconds: effort.seconds });

@@ -9,7 +9,7 @@ function lossy(percent: number, ground: Ground, slow: boolean): Measure {
     title: `TCP, one stream, ${percent} % loss${far ? ", RTT 20 ms" : ""}`,
     ground,
     slow,
-    applies: ({ kind }) => kind !== "ceiling",
+    applies: ({ kind, name }) => kind !== "ceiling" && name !== "fabric-normal",
     run: async (stand) => {
       const { wires } = stand.bed;
       await wires.trouble("path1", { lossPercent: percent });

@@ -31,7 +31,8 @@ export const transfers: readonly Measure[] = [
     name: "tcp4",
     title: "TCP, four streams",
     ground: "near",
-    applies: () => true,
+    slow: true,
+    applies: ({ kind, name }) => kind !== "ceiling" && name !== "fabric-normal",
     run: (stand) => tcp(stand, 4, stand.tunnel.right.ipv4),
   },
   {
@@ -39,7 +40,7 @@ export const transfers: readonly Measure[] = [
     title: "TCP, one stream, IPv6 inside",
     ground: "near",
     slow: true,
-    applies: ({ kind, name }) => kind === "ours" || (kind === "peer" && name !== "nebula"),
+    applies: ({ name }) => ["fabric", "tailscale", "wireguard"].includes(name),
     run: (stand) => {
       const { ipv6 } = stand.tunnel.right;
       if (ipv6 === undefined) throw new BenchError("no IPv6 inside");
