@@ -31,14 +31,24 @@ export function staticChecks(env: NodeJS.ProcessEnv): Check[][] {
     ],
     [
       { name: "gofmt", run: () => gofmt(controlPlane) },
-      { name: "cargo fmt", run: () => cargo(["fmt", "--check", "--", "--color=never"], env) },
-      {
-        name: "cargo clippy",
-        run: () => cargo(["clippy", "--locked", "--quiet", "--all-targets", "--no-deps", "--", "-D", "warnings"], env),
-      },
+      ...(["engine", "hack/bench/forwarder"] as const).flatMap((crate) => [
+        {
+          name: `cargo fmt, ${crate}`,
+          run: () => cargo(crate, ["fmt", "--check", "--", "--color=never"], env),
+        },
+        {
+          name: `cargo clippy, ${crate}`,
+          run: () =>
+            cargo(
+              crate,
+              ["clippy", "--locked", "--quiet", "--all-targets", "--no-deps", "--", "-D", "warnings"],
+              env,
+            ),
+        },
+      ]),
       {
         name: "generated engine types are current",
-        run: () => cargo(["test", "--locked", "--quiet", "--lib", "bindings"], env),
+        run: () => cargo("engine", ["test", "--locked", "--quiet", "--lib", "bindings"], env),
       },
     ],
   ];

@@ -49,6 +49,11 @@ const stages: readonly Stage[] = [
     count: countOfCargo,
   },
   {
+    name: "unit tests of the bench's forwarder, Rust",
+    command: ["cargo", "test", "--locked", "--quiet", "--manifest-path", "hack/bench/forwarder/Cargo.toml"],
+    count: countOfCargo,
+  },
+  {
     name: "end-to-end tests",
     command: [...jest, "--runInBand", "--testPathPatterns", endToEnd],
     count: countOfJest,

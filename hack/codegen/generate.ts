@@ -22,7 +22,7 @@ async function generateFiles(): Promise<void> {
 }
 
 async function generateEngineTypes(): Promise<void> {
-  const problem = await cargo(["test", "--locked", "--quiet", "--lib", "bindings"], {
+  const problem = await cargo("engine", ["test", "--locked", "--quiet", "--lib", "bindings"], {
     ...process.env,
     UPDATE_BINDINGS: "1",
   });
