@@ -43,6 +43,18 @@ export const configSchema = z.strictObject({
   advertise: z.array(endpoint).max(MAX_CANDIDATES).default([]),
   /** Interfaces whose addresses are of no use to peers. The tunnel's own is left out anyway. */
   candidateInterfacesExclude: z.array(z.string().max(15)).max(64).default([]),
+  /** The name server, and how the programs of this host come to ask it (docs/names.md). */
+  names: z
+    .strictObject({
+      /**
+       * `auto`: systemd-resolved, where it runs. `resolv.conf`: permission to write `resolvConf`. `serve`: only answer. `off`: not even
+       * that.
+       */
+      mode: z.enum(["auto", "resolv.conf", "serve", "off"]).default("auto"),
+      listen: endpoint.default("127.0.0.74:53"),
+      resolvConf: file.default("/etc/resolv.conf"),
+    })
+    .default({ mode: "auto", listen: "127.0.0.74:53", resolvConf: "/etc/resolv.conf" }),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof configSchema>;

@@ -25,6 +25,12 @@ export type AgentErrorCode =
   | "TOKEN_UNREADABLE"
   | "ALREADY_ENROLLED"
   | "ENGINE_UNREACHABLE"
+  /** Nobody but this program can ask the name server, because it may not have port 53. */
+  | "NAMES_PORT"
+  /** The file is not there, or may not be written. */
+  | "RESOLV_CONF"
+  /** systemd-resolved is there but does not do what it is asked. */
+  | "RESOLVED_REFUSES"
   | "REQUEST_INVALID"
   | "REQUEST_TOO_LARGE"
   | "NOT_FOUND"

@@ -11,6 +11,7 @@ import { readInterfaces } from "./candidates/candidates.ts";
 import { readConfig } from "./config.ts";
 import { AgentError, codeOf, messageOf } from "./errors.ts";
 import { createNodeAgent } from "./lifecycle/node-agent.ts";
+import { givenSockets } from "./names/given-sockets.ts";
 import { startLocalApi } from "./local-api/local-api.ts";
 import { systemClock } from "./schedule/clock.ts";
 import { createLog } from "./telemetry/log.ts";
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
     random: Math.random,
     connectEngine: (signal) => connectEngine(config.engineSocket, { signal }),
     readInterfaces,
+    descriptors: givenSockets(process.env, process.pid),
   });
   const api = await startLocalApi(config.apiSocket, agent); // first: one agent per socket, so one per state folder
   await agent.start();

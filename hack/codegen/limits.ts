@@ -20,7 +20,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   "Engine client (`engine/client/`)": ["engine/client/*.ts"],
   "Command line (`cli/`)": ["cli/src/**/*.ts"],
 };
-const NOT_PRODUCT = /(test|properties|vectors|arbitrary|manual-clock|\/testing\/|\/e2e\/|generated)/;
+const NOT_PRODUCT = /(test|properties|vectors|arbitrary|manual-clock|\/testing\/|\/lab\/|\/e2e\/|generated)/;
 const NAME =
   /^(MAX|MIN|LONGEST|ENOUGH|STAGGER|HOUSEKEEPING|QUIET|GOODBYE|KEEP_ALIVE|PATHS)|(_MAX|_LIMIT|TIMEOUT|_MS|_SECONDS|_TIMEOUT|_PER_[A-Z]+|_WINDOW[A-Z_]*|CONCURRENCY|PAGE_SIZE|BACKOFF|RECONNECT|APPLY_RETRY|_STREAMS|_SKEW|_SECONDS|_BYTES|_PACKETS|LIMITS|TIMINGS|_AFTER|SIMULTANEOUS|_PAUSE|_REST)$/;
 /** Sizes of a layout are facts, not bounds. */

@@ -24,6 +24,7 @@ import {
 } from "../identity/membership.ts";
 import { makeNodeKey, openNodeKey, type NodeKey } from "../identity/node-key.ts";
 import type { JoinRequest, LocalApiHandlers } from "../local-api/local-api.ts";
+import { createNames, type Names, type NamesTarget } from "../names/names.ts";
 import { nowSeconds, type Clock } from "../schedule/clock.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createMember, type Member } from "./member.ts";
@@ -38,6 +39,8 @@ export interface NodeAgentComponents {
   readonly random: () => number;
   readonly connectEngine: ConnectEngine;
   readonly readInterfaces: () => Interfaces;
+  /** Sockets for the name server that a supervisor opened. */
+  readonly descriptors?: readonly number[];
 }
 
 export interface NodeAgent extends LocalApiHandlers {
@@ -51,6 +54,8 @@ export interface NodeAgent extends LocalApiHandlers {
 const TICK_MS = 250;
 /** An address change is heard of within this; reading the interfaces takes 50 µs. */
 const CANDIDATES_INTERVAL_MS = 2000;
+/** A new peer has its name within this, and a resolver that somebody else pointed elsewhere is pointed back. */
+const NAMES_INTERVAL_MS = 1000;
 /** With the operator there is nothing to learn that events do not tell; without it, why it refuses is only to be asked. */
 const OBSERVE_MS = { connected: 5000, disconnected: 1000 } as const;
 
@@ -89,6 +94,12 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     clock,
     random,
   });
+  const names: Names = createNames({
+    config: config.names,
+    descriptors: components.descriptors ?? [],
+    elapsedMs: clock.elapsedMs,
+    onError: (error) => void reporter.error(error, "names"),
+  });
   let key: NodeKey | null = null;
   let member: Member | null = null;
   let engine: State | null = null;
@@ -106,6 +117,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
       await fs.mkdir(folder, { recursive: true, mode: 0o750 });
     }
     candidates = findCandidates();
+    await names.start();
     await begin().catch((error: unknown) => lose(error));
     begun.resolve();
     background = Promise.all([
@@ -113,6 +125,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
       every(TICK_MS, () => member?.tick()),
       every(CANDIDATES_INTERVAL_MS, refreshCandidates),
       every(OBSERVE_MS.disconnected, observeWhenDue),
+      every(NAMES_INTERVAL_MS, () => names.refresh(namesTarget())),
     ]);
   }
 
@@ -280,6 +293,15 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
 
   // ---- the host
 
+  function namesTarget(): NamesTarget | null {
+    const snapshot = member?.snapshot;
+    if (!snapshot) return null;
+    const tunnel = engine?.tunnel;
+    const tunnelLink =
+      engine && tunnel ? { interface: tunnel.interface, instanceId: engine.instanceId } : null;
+    return { body: snapshot.body, epoch: snapshot.epoch, link: tunnelLink };
+  }
+
   function findCandidates(): readonly string[] {
     const { pools } = member?.snapshot?.body ?? {};
     const tunnel = engine?.tunnel?.interface;
@@ -319,6 +341,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     stopping.abort();
     await joins.stop();
     await background;
+    await names.stop();
     await member?.settled();
   }
 
@@ -336,6 +359,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
         link,
         engine,
         candidates,
+        names: names.view,
         attempt: joins.attempt,
         startedAt,
       }),

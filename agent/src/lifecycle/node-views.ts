@@ -5,7 +5,7 @@ import type { AgentConfig } from "../config.ts";
 import type { NodeSnapshot, TrustedDocuments } from "../documents/trusted-documents.ts";
 import type { JoinAttempt } from "../identity/membership.ts";
 import type { NodeKey } from "../identity/node-key.ts";
-import type { PeerView, StatusView } from "../local-api/views.ts";
+import type { NamesView, PeerView, StatusView } from "../local-api/views.ts";
 import { AGENT_VERSION } from "../version.ts";
 import type { Member } from "./member.ts";
 import type { Reporter } from "./reporter.ts";
@@ -23,12 +23,14 @@ export interface NodeKnowledge {
   /** The engine as last seen. */
   readonly engine: State | null;
   readonly candidates: readonly string[];
+  readonly names: NamesView;
   readonly attempt: JoinAttempt | null;
   readonly startedAt: number;
 }
 
 export function statusView(known: NodeKnowledge): StatusView {
   const { config, reporter, key, member, documents, link, engine, candidates, attempt, startedAt } = known;
+  const { names } = known;
   const snapshot = member?.snapshot ?? null;
   const lastAckMs = member?.operator.lastAckMs ?? null;
   return {
@@ -57,6 +59,7 @@ export function statusView(known: NodeKnowledge): StatusView {
       notes: engine?.notes ?? [],
     },
     peers: { known: snapshot?.body.peers.length ?? 0, direct: member?.directPeers ?? 0 },
+    names,
     join: attempt && { server: attempt.server, tokenId: attempt.tokenId, requestId: attempt.requestId },
     documents: { accepted: documents.accepted, refused: documents.refused },
     candidates,

@@ -44,6 +44,7 @@ export interface StatusView {
     readonly notes: readonly string[];
   };
   readonly peers: { readonly known: number; readonly direct: number };
+  readonly names: NamesView;
   /** The join in progress, or the one that was denied. */
   readonly join: {
     readonly server: string;
@@ -57,6 +58,18 @@ export interface StatusView {
   readonly lastErrors: readonly LoggedError[];
   readonly agentVersion: string;
   readonly startedAt: number;
+}
+
+/** The names of the overlay, and how the programs of this host come by them. */
+export interface NamesView {
+  /** Null: no snapshot that names one is in force. */
+  readonly zone: string | null;
+  /** Who was pointed to the name server; null: nobody. */
+  readonly mode: "systemd-resolved" | "resolv.conf" | null;
+  /** `ip:port` of the name server; null when there is none. */
+  readonly server: string | null;
+  /** Why programs of this host do not find the names by themselves. */
+  readonly problem: { readonly code: string; readonly message: string } | null;
 }
 
 /** `GET /v1/peers` */

@@ -135,6 +135,7 @@ export async function createTestAuthority(
       control,
       peers: [],
       revoked: [],
+      zone: "demo.fabric.internal",
       trafficRules: [{ class: "bulk" }],
       trustRoot: await trustRoot(),
       ...bodyOverrides,

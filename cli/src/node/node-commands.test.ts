@@ -27,6 +27,7 @@ const unenrolled: StatusView = {
   certificate: null,
   engine: { connected: true, version: "0.1.0", instanceId: "i", interface: null, notes: [] },
   peers: { known: 0, direct: 0 },
+  names: { zone: null, mode: null, server: "127.0.0.74:53", problem: null },
   join: null,
   documents: { accepted: 0, refused: {} },
   candidates: [],
@@ -48,6 +49,7 @@ const running: StatusView = {
   certificate: { notBefore: NOW - 3600, notAfter: NOW + 82_800 },
   engine: { connected: true, version: "0.1.0", instanceId: "i", interface: "fabric0", notes: [] },
   peers: { known: 4, direct: 3 },
+  names: { zone: "home.fabric.internal", mode: "systemd-resolved", server: "127.0.0.74:53", problem: null },
 };
 const peers: PeersView = {
   peers: [
@@ -123,6 +125,16 @@ describe("fabric status", () => {
     expect(stdout).toMatch(/^Snapshot +term 1 epoch 7, expires in 11h59m$/m);
     expect(stdout).toMatch(/^Operator +connected, heard 2s ago$/m);
     expect(stdout).toMatch(/^Peers +3 of 4 direct$/m);
+    expect(stdout).toMatch(/^Names +home\.fabric\.internal by systemd-resolved, from 127\.0\.0\.74:53$/m);
+  });
+
+  it("says why the host does not find the names by itself", async () => {
+    const problem = { code: "NAMES_UNUSED", message: "no systemd-resolved" };
+    statuses = [{ ...running, names: { ...running.names, mode: null, problem } }];
+    const { stdout } = await fabric("status");
+    expect(stdout).toMatch(
+      /^Names +home\.fabric\.internal, only from 127\.0\.0\.74:53: no systemd-resolved$/m,
+    );
   });
 
   it("gives the agent's own answer as JSON", async () => {

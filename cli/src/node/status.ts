@@ -17,6 +17,7 @@ export function renderStatus(status: StatusView, nowSeconds: number): string {
     ["Roles", status.roles.join(", ")],
     ["Area", status.area],
     ["Peers", `${status.peers.direct} of ${status.peers.known} direct`],
+    ["Names", namesText(status)],
     ["Operator", operatorText(status, nowSeconds)],
     ["Snapshot", snapshotText(status, nowSeconds)],
     ["Certificate", status.certificate && `expires ${formatMoment(status.certificate.notAfter, nowSeconds)}`],
@@ -41,6 +42,14 @@ function joinFields({ join }: StatusView): (readonly [string, Cell])[] {
       `${join.server} with token ${join.tokenId}${join.requestId ? `, request ${join.requestId}` : ""}`,
     ],
   ];
+}
+
+function namesText({ names }: StatusView): string | null {
+  const { zone, mode, server, problem } = names;
+  const why = problem ? `: ${problem.message}` : "";
+  if (zone === null) return problem && `none${why}`;
+  const from = server ?? "nowhere";
+  return mode === null ? `${zone}, only from ${from}${why}` : `${zone} by ${mode}, from ${from}${why}`;
 }
 
 function operatorText({ operator }: StatusView, nowSeconds: number): string {

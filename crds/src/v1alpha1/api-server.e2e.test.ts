@@ -159,6 +159,7 @@ describe("manifests and examples", () => {
       certificates: { nodeLifetimeSeconds: 86_400 },
       documents: { snapshotLifetimeSeconds: 43_200 },
       tunnel: { mtu: 1280 },
+      dns: { domain: "fabric.internal" },
     });
     await ok(kubectl(["delete", "fcl", "defaults"]));
   });
@@ -181,6 +182,8 @@ describe("objects that are refused when they are made", () => {
     ["unknown reachability", "Cluster", "c", { ...cluster, reachability: "All" }, "Unsupported value"],
     ["small MTU", "Cluster", "c", { ...cluster, tunnel: { mtu: 1279 } }, "greater than or equal to 1280"],
     ["short certificate", "Cluster", "c", { ...cluster, certificates: { nodeLifetimeSeconds: 119 } }, "120"],
+    ["name with a dot", "Cluster", "a.b", cluster, "DNS label"],
+    ["domain with capitals", "Cluster", "c", { ...cluster, dns: { domain: "Fabric" } }, "domain"],
     ["rule of no class", "Cluster", "c", rules({}), "class: Required"],
     ["rule of another class", "Cluster", "c", rules({ class: "fast" }), "Unsupported value"],
     ["no rules", "Cluster", "c", { ...cluster, trafficRules: [] }, "at least 1"],
@@ -188,7 +191,7 @@ describe("objects that are refused when they are made", () => {
       "65 rules",
       "Cluster",
       "c",
-      { ...cluster, trafficRules: Array(65).fill({ class: "bulk" }) },
+      { ...cluster, trafficRules: Array.from({ length: 65 }, () => ({ class: "bulk" })) },
       "at most 64",
     ],
     [
@@ -198,7 +201,13 @@ describe("objects that are refused when they are made", () => {
       rules({ class: "dns", ports: [{ from: 2, to: 1 }] }),
       "from must not be above to",
     ],
-    ["17 ports", "Cluster", "c", rules({ class: "dns", ports: Array(17).fill({ from: 53 }) }), "at most 16"],
+    [
+      "17 ports",
+      "Cluster",
+      "c",
+      rules({ class: "dns", ports: Array.from({ length: 17 }, () => ({ from: 53 })) }),
+      "at most 16",
+    ],
     [
       "ports of icmp",
       "Cluster",

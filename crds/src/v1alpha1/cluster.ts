@@ -2,7 +2,15 @@
 import { z } from "zod";
 import { defineKind } from "../schema/kind.ts";
 import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
-import { counter, dnsName, immutable, nodeCount, observedGeneration, socketAddress } from "./fields.ts";
+import {
+  counter,
+  dnsName,
+  immutable,
+  nameIsLabel,
+  nodeCount,
+  observedGeneration,
+  socketAddress,
+} from "./fields.ts";
 
 const HOST = String.raw`([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])`;
 
@@ -107,6 +115,16 @@ const tunnel = z
   .default({ mtu: 1280 })
   .meta({ description: "The overlay interface." });
 
+const dns = z
+  .object({
+    domain: dnsName.default("fabric.internal").meta({
+      description:
+        "Every node answers to <node>.<cluster>.<domain>, where <cluster> is this object's name. Only nodes know these names.",
+    }),
+  })
+  .default({ domain: "fabric.internal" })
+  .meta({ description: "Names of the nodes." });
+
 const port = z.int().min(1).max(65_535);
 
 const trafficRule = z
@@ -181,6 +199,7 @@ const spec = z
     certificates,
     documents,
     tunnel,
+    dns,
     trafficRules,
   })
   .meta({ description: "What the platform owner wants." });
@@ -242,6 +261,7 @@ export const clusterKind = defineKind({
     "Cluster is one fabric cluster: a trust domain with its own certificate authority, address pools and nodes. It lives alone in its namespace, together with everything that belongs to it.",
   spec,
   status,
+  rules: [nameIsLabel("Cluster")],
   columns: [
     readyColumn,
     reasonColumn,

@@ -15,6 +15,10 @@ export const MAX_PEERS = 2000;
 /** Only those whose certificates still run need naming; a fifth of the largest snapshot. */
 export const MAX_REVOCATIONS = 2000;
 
+/** With a node's name before it, it stays below the 253 characters of a DNS name. */
+export const MAX_ZONE_LENGTH = 189;
+const ZONE_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
+
 const nodeId = z.string().regex(NODE_ID_PATTERN);
 const nodeName = z.string().regex(NODE_NAME_PATTERN);
 const fingerprint = z.string().regex(FINGERPRINT_PATTERN);
@@ -54,6 +58,8 @@ export const nodeSnapshotBody = z.object({
   peers: z.array(snapshotPeer).max(MAX_PEERS),
   /** Nodes to refuse whatever their certificates say. */
   revoked: z.array(z.object({ nodeId, fingerprint, reason: z.string().max(256) })).max(MAX_REVOCATIONS),
+  /** Below it every node of the cluster has its name. Absent in snapshots from before there were names. */
+  zone: z.string().max(MAX_ZONE_LENGTH).regex(ZONE_PATTERN).optional(),
   /** Absent in snapshots from before there were rules. */
   trafficRules: trafficRules.default(DEFAULT_TRAFFIC_RULES),
   /** The trust root in force (a signed document of its own), so that its rotation travels with the snapshot. */

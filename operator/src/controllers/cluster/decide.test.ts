@@ -16,6 +16,7 @@ function cluster(name = "home", status?: ClusterStatus, created = "2027-01-01T00
       certificates: { nodeLifetimeSeconds: 86_400 },
       documents: { snapshotLifetimeSeconds: 43_200 },
       tunnel: { mtu: 1280 },
+      dns: { domain: "fabric.internal" },
     },
     ...(status && { status }),
   };

@@ -6,9 +6,11 @@ import { digestsOf } from "./edition.ts";
 
 const base: Omit<CompileInput, "nodes" | "assignments"> = {
   cluster: {
+    name: "home",
     reachability: "Mesh",
     addressPools: { ipv4: "100.96.0.0/16", ipv6: "fd5a::/64" },
     tunnel: { mtu: 1280 },
+    dns: { domain: "fabric.internal" },
     endpoints: { enrolment: ["https://192.0.2.1:8443"], control: ["192.0.2.1:7443"] },
   },
   control: { spiffeId: "spiffe://home.example/operator/control", fingerprint: "c".repeat(64) },
@@ -120,6 +122,15 @@ it("gives roles only to active nodes, and only while they last", () => {
         });
         expect(roles).toEqual([...new Set(given_.map(({ spec }) => spec.role))].sort());
       }
+    }),
+  );
+});
+
+it("names the zone after the cluster", () => {
+  fc.assert(
+    fc.property(input, (given) => {
+      for (const { zone } of compileSnapshots(given).contents.values())
+        expect(zone).toBe("home.fabric.internal");
     }),
   );
 });

@@ -23,8 +23,8 @@ import { rolesInForce, type RolesInForce } from "./roles.ts";
 export interface CompileInput {
   readonly cluster: Pick<
     ClusterSpec,
-    "reachability" | "addressPools" | "tunnel" | "endpoints" | "trafficRules"
-  >;
+    "reachability" | "addressPools" | "tunnel" | "endpoints" | "dns" | "trafficRules"
+  > & { readonly name: string };
   /** The operator's own end of control sessions. */
   readonly control: { readonly spiffeId: string; readonly fingerprint: string };
   readonly nodes: readonly FleetNode[];
@@ -77,6 +77,7 @@ function contentFor(
     },
     peers: rest.peers,
     revoked: rest.revoked,
+    zone: `${cluster.name}.${cluster.dns.domain}`,
     trafficRules: cluster.trafficRules ?? DEFAULT_TRAFFIC_RULES,
   };
 }

@@ -9,8 +9,9 @@ import type { FleetNode } from "./fleet-node.ts";
 
 export function gather(scope: Scope): CompileInput {
   const { authority, caches, clock, cluster, fleet, identities } = scope;
+  const { metadata, spec } = cluster();
   return {
-    cluster: cluster().spec,
+    cluster: { ...spec, name: metadata.name },
     control: authority.control,
     nodes: identities
       .all()

@@ -27,6 +27,7 @@ const identity = (nodeName: string): Identity => ({
 });
 
 const cluster = {
+  metadata: { name: "home" },
   spec: {
     trustDomain: "home.example",
     reachability: "Mesh",
@@ -34,6 +35,7 @@ const cluster = {
     endpoints: { enrolment: ["https://192.0.2.1:8443"], control: ["192.0.2.1:7443"] },
     documents: { snapshotLifetimeSeconds: LIFETIME_SECONDS },
     tunnel: { mtu: 1280 },
+    dns: { domain: "fabric.internal" },
   },
 } as unknown as Cluster;
 
