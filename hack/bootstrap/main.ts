@@ -5,7 +5,7 @@
  *   node hack/bootstrap/main.ts [control-plane] [engine]      default: both
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, globSync, readFileSync, symlinkSync } from "node:fs";
+import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
@@ -56,6 +56,9 @@ function buildEngine(): void {
   const { directory } = buildOnce(join(cacheDirectory(), "engine"), key, (target) => {
     step("engine: fabric-engine (1 to 3 minutes the first time, half a minute after a change)", () => {
       const cargoTarget = cargoTargetDirectory();
+      // Cargo goes by times, and the last build may be that of a newer work tree.
+      for (const root of ["src/lib.rs", "src/main.rs"])
+        utimesSync(join(source, root), new Date(), new Date());
       run("cargo", ["build", "--release", "--locked", "--quiet", "--bin", "fabric-engine"], source, {
         CARGO_TARGET_DIR: cargoTarget,
       });

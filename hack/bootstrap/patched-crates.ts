@@ -2,7 +2,8 @@
  * Makes `engine/patched/<crate>`: the crates of engine/patches as the registry has them, with our patches applied.
  *
  * engine/Cargo.toml names the copies, so cargo can't work before they are there. When they are, and of these patches, this
- * takes a millisecond. Copies have new times, so cargo sees a change of content for what it is.
+ * takes a millisecond. Work trees share cargo's build folder, where one's copy looks like another's; so a copy's description
+ * names its content, and cargo compiles it anew when that differs.
  *
  *   node hack/bootstrap/patched-crates.ts
  */
@@ -80,12 +81,20 @@ function makeCopy(crate: PatchedCrate, stamp: string, target: string, engine: st
         stdio: ["ignore", "inherit", "inherit"],
       });
     }
+    describe(join(copy, "Cargo.toml"), stamp);
     writeFileSync(join(copy, STAMP), stamp);
     rmSync(target, { recursive: true, force: true });
     renameSync(copy, target);
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+function describe(manifest: string, stamp: string): void {
+  const text = readFileSync(manifest, "utf8");
+  const described = text.replace(/^description = .*$/m, () => `description = ${JSON.stringify(stamp)}`);
+  if (described === text) throw new Error(`${manifest} has no description of one line`);
+  writeFileSync(manifest, described);
 }
 
 /** Where cargo unpacked the crate, after fetching it if need be: it holds the archive to the checksum in the lock file. */

@@ -255,9 +255,17 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   }
 
   function onEvent(event: Event): void {
+    if (event.type === "pathChanged") tellPath(event);
     if (event.type === "expired") log.info({ what: event.what }, "the engine let go of what had expired");
     if (event.type === "resync") void observeEngine();
     else member?.engineEvent(event);
+  }
+
+  /** Of interest is a path that worked and does no more; not every address of a peer can be reached from everywhere. */
+  function tellPath({ peer, remote, status, reason }: Extract<Event, { type: "pathChanged" }>): void {
+    const failed = reason !== null && reason !== "peer_unavailable" && status === "closed";
+    if (failed) log.warn({ peer, remote, reason }, "a path to a peer failed");
+    else log.debug({ peer, remote, status, reason }, "path");
   }
 
   function onApplied(changed: readonly string[]): void {

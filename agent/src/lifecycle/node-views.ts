@@ -1,11 +1,11 @@
 /** What the node knows, put into the shapes of the local API. Pure. */
-import type { HelloResult, PeerState, State } from "@saf/engine";
+import type { HelloResult, PeerPath, PeerState, State } from "@saf/engine";
 import type { SnapshotPeer } from "@saf/protocol";
 import type { AgentConfig } from "../config.ts";
 import type { NodeSnapshot, TrustedDocuments } from "../documents/trusted-documents.ts";
 import type { JoinAttempt } from "../identity/membership.ts";
 import type { NodeKey } from "../identity/node-key.ts";
-import type { NamesView, PeerView, StatusView } from "../local-api/views.ts";
+import type { NamesView, PathView, PeerView, StatusView } from "../local-api/views.ts";
 import { AGENT_VERSION } from "../version.ts";
 import type { Member } from "./member.ts";
 import type { Reporter } from "./reporter.ts";
@@ -87,6 +87,7 @@ function peerView(
     session: state?.session ?? "none",
     remote: state?.remote ?? null,
     rttMicros: state?.rttMicros ?? null,
+    paths: pathViews(state?.paths ?? []),
     since: state ? toSeconds(state.sinceMs) : null,
     bytes: { sent: state?.txBytes ?? 0, received: state?.rxBytes ?? 0 },
     packets: { sent: state?.txPackets ?? 0, received: state?.rxPackets ?? 0 },
@@ -95,6 +96,14 @@ function peerView(
       ? { code: failure.code, message: failure.message, at: toSeconds(failure.atMs) }
       : null,
   };
+}
+
+function pathViews(paths: readonly PeerPath[]): readonly PathView[] {
+  const inUseFirst = paths.toSorted((a, b) => Number(b.status === "active") - Number(a.status === "active"));
+  return inUseFirst.map(({ lastHeardMs, ...path }) => ({
+    ...path,
+    lastHeardAt: lastHeardMs === null ? null : toSeconds(lastHeardMs),
+  }));
 }
 
 function orderOf({ term, epoch, issuedAt, expiresAt }: NodeSnapshot): NonNullable<StatusView["snapshot"]> {

@@ -2,6 +2,7 @@
  * What the local API answers. Field names are stable: `fabric status -o json` prints these as they are.
  * Times are unix seconds.
  */
+import type { PathStatus } from "@saf/engine";
 import type { DocumentOrder } from "@saf/protocol";
 import type { LoggedError } from "../telemetry/error-log.ts";
 
@@ -85,6 +86,8 @@ export interface PeerView {
   /** `ip:port` of the session's path. */
   readonly remote: string | null;
   readonly rttMicros: number | null;
+  /** Every way to it that is open or being tried, the one in use first. */
+  readonly paths: readonly PathView[];
   /** Since when the session is what it is. */
   readonly since: number | null;
   readonly bytes: { readonly sent: number; readonly received: number };
@@ -92,6 +95,22 @@ export interface PeerView {
   /** Packets not passed on, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly lastFailure: { readonly code: string; readonly message: string; readonly at: number } | null;
+}
+
+/** One pair of addresses. */
+export interface PathView {
+  readonly remote: string;
+  readonly local: string | null;
+  readonly status: PathStatus;
+  readonly rttMicros: number;
+  readonly jitterMicros: number;
+  /** Of a thousand packets sent over the last seconds. */
+  readonly lostPermille: number;
+  /** Delivered over the last seconds. */
+  readonly bytesPerSecond: number;
+  readonly lastHeardAt: number | null;
+  /** UDP payload that it carries. */
+  readonly mtu: number;
 }
 
 /** `POST /v1/join` → 202 with this. */

@@ -62,7 +62,7 @@ export function createFakeEngine(): FakeEngine {
 
   function peerState(id: string, spiffeId: string): PeerState {
     const counts = { txPackets: 0, rxPackets: 0, txBytes: 0, rxBytes: 0, dropped: {} };
-    const path = { remote: null, rttMicros: null, mtu: null, sinceMs: 0, remoteAuthority: null };
+    const path = { remote: null, rttMicros: null, mtu: null, sinceMs: 0, remoteAuthority: null, paths: [] };
     const failure = id === "operator" ? lastFailure : null;
     return {
       id,

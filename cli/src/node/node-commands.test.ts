@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PeersView, StatusView } from "@saf/agent";
+import type { PathView, PeersView, StatusView } from "@saf/agent";
 import { createToken } from "@saf/protocol";
 import { EXIT } from "../errors.ts";
 import { runFabric } from "../program.ts";
@@ -51,6 +51,17 @@ const running: StatusView = {
   peers: { known: 4, direct: 3 },
   names: { zone: "home.fabric.internal", mode: "systemd-resolved", server: "127.0.0.74:53", problem: null },
 };
+const path = (remote: string, status: PathView["status"]): PathView => ({
+  remote,
+  local: null,
+  status,
+  rttMicros: 84_200,
+  jitterMicros: 100,
+  lostPermille: 0,
+  bytesPerSecond: 0,
+  lastHeardAt: NOW,
+  mtu: 1452,
+});
 const peers: PeersView = {
   peers: [
     {
@@ -60,6 +71,7 @@ const peers: PeersView = {
       session: "ready",
       remote: "203.0.113.5:7443",
       rttMicros: 84_200,
+      paths: [path("203.0.113.5:7443", "active"), path("192.168.1.5:7443", "backup")],
       since: NOW - 90,
       bytes: { sent: 1_500_000, received: 900 },
       packets: { sent: 3, received: 4 },
@@ -157,7 +169,7 @@ describe("fabric peers", () => {
       "ready",
       "1m30s",
       "100.96.0.6",
-      "203.0.113.5:7443",
+      "203.0.113.5:7443 +1",
       "84.2 ms",
       "1.5 MB",
       "900 B",

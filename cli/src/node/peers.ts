@@ -26,6 +26,12 @@ export function renderPeers({ peers }: PeersView, nowSeconds: number): string {
   );
 }
 
+/** The address in use, and how many more stand ready. */
+function via({ remote, paths }: PeerView): string | null {
+  const ready = paths.filter(({ status }) => status === "backup").length;
+  return remote !== null && ready > 0 ? `${remote} +${ready}` : remote;
+}
+
 function peerRow(peer: PeerView, nowSeconds: number): Cell[] {
   const dropped = Object.values(peer.dropped).reduce((sum, count) => sum + count, 0);
   return [
@@ -33,7 +39,7 @@ function peerRow(peer: PeerView, nowSeconds: number): Cell[] {
     peer.session,
     peer.since === null ? null : formatDuration(nowSeconds - peer.since),
     peer.addresses.ipv4,
-    peer.remote,
+    via(peer),
     peer.rttMicros === null ? null : formatMicros(peer.rttMicros),
     formatBytes(peer.bytes.sent),
     formatBytes(peer.bytes.received),

@@ -200,7 +200,46 @@ dropped: Record<string, number>, lastFailure: PeerFailure | null,
 /**
  * What the peer says it has applied.
  */
-remoteAuthority: Authority | null, };
+remoteAuthority: Authority | null, 
+/**
+ * Of the session, at most 12.
+ */
+paths: Array<PeerPath>, };
+
+/**
+ * One way to a peer: a pair of addresses.
+ */
+export type PeerPath = { 
+/**
+ * `ip:port`.
+ */
+remote: string, 
+/**
+ * This host's address, once it is known.
+ */
+local: string | null, status: PathStatus, rttMicros: number, 
+/**
+ * How much the round trip time varies from one to the next.
+ */
+jitterMicros: number, 
+/**
+ * Of a thousand packets sent over the last seconds.
+ */
+lostPermille: number, 
+/**
+ * Delivered over the last seconds.
+ */
+bytesPerSecond: number, 
+/**
+ * When a packet last came over it.
+ */
+lastHeardMs: number | null, 
+/**
+ * UDP payload that it carries.
+ */
+mtu: number, };
+
+export type PathStatus = "opening" | "active" | "backup" | "suspect" | "closed";
 
 export type PeerFailure = { code: string, message: string, 
 /**
@@ -212,4 +251,4 @@ refusedByPeer: boolean, atMs: number, };
 /**
  * What happened, told to every client that said hello.
  */
-export type Event = { "type": "sessionReady", peer: string, remote: string, remoteAuthority: Authority, } | { "type": "authorityChanged", peer: string, remoteAuthority: Authority, } | { "type": "sessionClosed", peer: string, code: string, message: string, } | { "type": "refused", remote: string, code: string, spiffeId: string | null, count: number, } | { "type": "message", peer: string, kind: string, payload: Uint8Array, } | { "type": "expired", what: string, } | { "type": "resync" };
+export type Event = { "type": "sessionReady", peer: string, remote: string, remoteAuthority: Authority, } | { "type": "authorityChanged", peer: string, remoteAuthority: Authority, } | { "type": "sessionClosed", peer: string, code: string, message: string, } | { "type": "pathChanged", peer: string, remote: string, status: PathStatus, reason: string | null, } | { "type": "refused", remote: string, code: string, spiffeId: string | null, count: number, } | { "type": "message", peer: string, kind: string, payload: Uint8Array, } | { "type": "expired", what: string, } | { "type": "resync" };

@@ -169,6 +169,7 @@ impl Engine {
         peer.plan = plan;
         peer.dialer.set_candidates(candidates, now.instant);
         self.set_dial_timer(index);
+        self.spread(index);
     }
 
     /// Peers that were expired or revoked, or had no candidates, and now can be dialled.
@@ -189,7 +190,7 @@ impl Engine {
     }
 
     /// The candidates whose family one of our sockets speaks.
-    fn reachable(&self, candidates: &[SocketAddr]) -> Vec<SocketAddr> {
+    pub(super) fn reachable(&self, candidates: &[SocketAddr]) -> Vec<SocketAddr> {
         candidates
             .iter()
             .copied()

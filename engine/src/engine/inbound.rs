@@ -118,6 +118,7 @@ impl Engine {
         }
         self.take_datagrams(key);
         self.on_session_events(key);
+        self.on_path_changes(key);
     }
 
     fn take_datagrams(&mut self, key: ConnectionKey) {

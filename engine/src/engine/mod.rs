@@ -2,7 +2,7 @@
 //!
 //! One thread does everything that packets need, to completion, with no lock and no hand-over. One turn:
 //!
-//! 1. UDP in: packets from the sockets go to their connections, which become work.
+//! 1. UDP in: packets from the sockets go to their connections, which become work. So do changes of this host's addresses.
 //! 2. Timers: connections, sessions, dials and expiries that are due.
 //! 3. QUIC in: each piece of work gives its events, control bytes and inner packets; packets pass the policy to the TUN.
 //! 4. TUN in: packets of the host pass the policy into the lane of their peer, whose connection becomes work.
@@ -17,6 +17,7 @@ mod commands;
 mod inbound;
 mod link;
 mod outbound;
+mod paths;
 mod peers;
 mod random;
 mod refusals;
@@ -40,7 +41,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
 use crate::lanes::Classifier;
-use crate::os::{Interest, TerminationSignals, wait};
+use crate::os::{AddressMonitor, Interest, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
 use crate::socket::Port;
@@ -72,17 +73,19 @@ struct Ready {
     commands: bool,
     signals: bool,
     sockets: Vec<bool>,
+    addresses: bool,
     tunnel: bool,
 }
 
 impl Ready {
-    fn new(ready: &[bool], sockets: usize) -> Ready {
+    fn new(ready: &[bool], sockets: usize, addresses: bool) -> Ready {
         let at = |index: usize| ready.get(index).copied().unwrap_or(false);
         Ready {
             commands: at(0),
             signals: at(1),
             sockets: (0..sockets).map(|index| at(2 + index)).collect(),
-            tunnel: at(2 + sockets),
+            addresses: addresses && at(2 + sockets),
+            tunnel: at(2 + sockets + usize::from(addresses)),
         }
     }
 }
@@ -108,6 +111,8 @@ pub struct Engine {
     timers: Timers<TimerKey>,
 
     sockets: UdpSockets,
+    /// Tells when this host's addresses change.
+    addresses: Option<AddressMonitor>,
     endpoint: Endpoint,
     /// By connection key.
     links: Vec<Option<Box<Link>>>,
@@ -145,6 +150,7 @@ impl Engine {
             refusals: Refusals::default(),
             timers: Timers::default(),
             sockets: parts.sockets,
+            addresses: AddressMonitor::open().ok(),
             endpoint: Endpoint::new(&parts.reset_key),
             links: Vec::new(),
             work: VecDeque::new(),
@@ -157,6 +163,10 @@ impl Engine {
             classifier: Classifier::new(Instant::now()),
             dropped: DropCounters::default(),
         };
+        if engine.addresses.is_none() {
+            let note = "changes of this host's addresses are not told by the kernel";
+            engine.notes.push(note.to_owned());
+        }
         engine.set_housekeeping_timer();
         Ok(engine)
     }
@@ -166,6 +176,8 @@ impl Engine {
         while !self.has_stopped() {
             self.now = Now::read();
             self.receive_udp();
+            self.take_address_changes();
+            self.take_unreachable();
             self.run_timers();
             self.take_in();
             self.receive_tunnel();
@@ -191,7 +203,7 @@ impl Engine {
         // The clock again, only for the length of the wait.
         let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
         let ready = wait(&self.interests(stalled), timeout)?;
-        self.ready = Ready::new(&ready, self.sockets.count());
+        self.ready = Ready::new(&ready, self.sockets.count(), self.addresses.is_some());
         Ok(())
     }
 
@@ -207,6 +219,11 @@ impl Engine {
             writable: stalled,
             ..reading(socket.as_fd())
         }));
+        interests.extend(
+            self.addresses
+                .iter()
+                .map(|monitor| reading(monitor.as_fd())),
+        );
         interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
         interests
     }

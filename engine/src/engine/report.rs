@@ -14,7 +14,7 @@ impl Engine {
         let peers = self.peers.indexes();
         let peers = peers
             .into_iter()
-            .filter_map(|index| self.report_peer(index))
+            .filter_map(|index| self.report_peer_and_paths(index))
             .collect();
         State {
             instance_id: self.hello.instance_id.clone(),
@@ -52,6 +52,14 @@ impl Engine {
         })
     }
 
+    fn report_peer_and_paths(&mut self, index: usize) -> Option<PeerState> {
+        let mut state = self.report_peer(index)?;
+        if let Some(key) = self.peers.get(index).and_then(|peer| peer.link) {
+            state.paths = self.report_paths(key);
+        }
+        Some(state)
+    }
+
     fn report_peer(&mut self, index: usize) -> Option<PeerState> {
         let peer = self.peers.get(index)?;
         let link = peer.link.and_then(|key| self.links.get(key)?.as_deref());
@@ -78,6 +86,7 @@ impl Engine {
             dropped: labels(&peer.dropped),
             last_failure: peer.last_failure.clone(),
             remote_authority: authority,
+            paths: Vec::new(),
         })
     }
 

@@ -207,6 +207,7 @@ impl Engine {
             };
             self.publish(event);
         }
+        self.spread(index);
     }
 
     /// The other side is ending the session in order; its end comes as the connection's.

@@ -16,6 +16,7 @@ use webpki::EndEntityCert;
 
 use super::congestion::Gauge;
 use super::contained::Contained;
+use super::paths::Steering;
 use super::trust::Fingerprint;
 use super::verifier::{Refusal, only_uri};
 use crate::frames::CloseCode;
@@ -104,6 +105,8 @@ pub struct Connection {
     proven: bool,
     /// Sends made ahead of their turn, oldest first: see `answer_handshake`.
     ahead: VecDeque<(Transmit, Vec<u8>)>,
+    /// Its paths: see connection_paths.rs.
+    pub(super) steering: Steering,
 }
 
 /// A close goes out once in each packet space that has keys.
@@ -117,19 +120,27 @@ impl Connection {
         inner: noq_proto::Connection,
         gauge: Arc<Gauge>,
         remote: SocketAddr,
+        now: Instant,
     ) -> Connection {
-        Connection::new(Contained::new(inner), gauge, true, remote)
+        Connection::new(Contained::new(inner), gauge, true, remote, now)
     }
 
     pub(super) fn accepted(
         inner: noq_proto::Connection,
         gauge: Arc<Gauge>,
         remote: SocketAddr,
+        now: Instant,
     ) -> Connection {
-        Connection::new(Contained::new(inner), gauge, false, remote)
+        Connection::new(Contained::new(inner), gauge, false, remote, now)
     }
 
-    fn new(inner: Contained, gauge: Arc<Gauge>, dialled: bool, remote: SocketAddr) -> Connection {
+    fn new(
+        inner: Contained,
+        gauge: Arc<Gauge>,
+        dialled: bool,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Connection {
         Connection {
             inner,
             gauge,
@@ -148,6 +159,7 @@ impl Connection {
             answered: false,
             proven: false,
             ahead: VecDeque::new(),
+            steering: Steering::new(dialled, remote, now),
         }
     }
 
@@ -161,7 +173,7 @@ impl Connection {
 
     pub fn path_facts(&self) -> Option<PathFacts> {
         self.inner.look(|inner| {
-            let path = *inner.paths().first()?;
+            let path = self.steering.active();
             Some(PathFacts {
                 remote: inner.network_path(path).ok()?.remote(),
                 rtt: inner.rtt(path)?,
@@ -174,6 +186,7 @@ impl Connection {
 
     /// What the endpoint found for it in a received packet.
     pub(super) fn receive(&mut self, now: Instant, event: LibraryEvent) {
+        self.steering.set_now(now);
         self.proven = self.past_initial && !self.is_handshaking();
         self.handle(event);
         self.answer_handshake(now);
@@ -186,6 +199,7 @@ impl Connection {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.inner.call(|inner| inner.handle_timeout(now));
+        self.steer(now);
     }
 
     /// A dialler makes its part of the handshake in the same moment in which the other side's is complete and verified, for two
@@ -227,12 +241,14 @@ impl Connection {
         self.inner.look(noq_proto::Connection::is_handshaking) == Some(true)
     }
 
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.inner.look(noq_proto::Connection::is_closed) != Some(false)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.inner.look(noq_proto::Connection::poll_timeout)?
+        let of_library = self.inner.look(noq_proto::Connection::poll_timeout)?;
+        let of_paths = self.steering.next_timeout().filter(|_| !self.is_closed());
+        of_library.into_iter().chain(of_paths).min()
     }
 
     pub(super) fn poll_endpoint_event(&mut self) -> Option<EndpointEvent> {
@@ -264,7 +280,11 @@ impl Connection {
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
         while let Some(event) = self.inner.call(noq_proto::Connection::poll).flatten() {
             match event {
-                Event::Connected => return Some(self.established()),
+                Event::Connected => {
+                    self.begin_steering();
+                    return Some(self.established());
+                }
+                Event::Path(event) => self.on_path_event(event),
                 Event::ConnectionLost { reason } => {
                     return Some(ConnectionEvent::Closed(closed(&reason, self.proven)));
                 }
@@ -424,7 +444,11 @@ impl Connection {
         if self.is_closed() {
             self.closing_sends = self.closing_sends.checked_sub(1)?;
         }
-        self.transmit(now, max_packets, buffer)
+        let transmit = self.transmit(now, max_packets, buffer);
+        if transmit.is_none() && self.steer(now) {
+            return self.transmit(now, max_packets, buffer);
+        }
+        transmit
     }
 
     /// Ends the connection. Afterwards it only tells the other side, and no event comes.

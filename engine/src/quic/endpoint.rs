@@ -100,7 +100,7 @@ impl Endpoint {
         let gauge = Arc::new(Gauge::default());
         config.transport_config(transport_config(&gauge));
         let (handle, connection) = self.endpoint.connect(now, config, remote, SERVER_NAME)?;
-        Ok(self.insert(handle, Connection::dialled(connection, gauge, remote)))
+        Ok(self.insert(handle, Connection::dialled(connection, gauge, remote, now)))
     }
 
     /// Takes one UDP packet. `answer` is empty, and holds the bytes of `Received::Answer` afterwards.
@@ -120,6 +120,7 @@ impl Endpoint {
                 let Some(connection) = self.connection(handle.0) else {
                     return Received::Nothing;
                 };
+                connection.heard(now, remote, local);
                 connection.receive(now, event);
                 Received::Connection(handle.0)
             }
@@ -157,7 +158,7 @@ impl Endpoint {
             Ok((handle, connection)) => {
                 self.handshakes += 1;
                 Received::Accepted(
-                    self.insert(handle, Connection::accepted(connection, gauge, remote)),
+                    self.insert(handle, Connection::accepted(connection, gauge, remote, now)),
                 )
             }
             Err(error) => error.response.map_or(Received::Nothing, |transmit| {

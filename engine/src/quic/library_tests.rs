@@ -112,3 +112,47 @@ fn paths_that_never_arrived_do_not_use_up_the_ids() {
     second_path(&mut network);
     assert_eq!(network.sides[0].connection().paths().len(), 2);
 }
+
+#[test]
+fn a_path_tells_what_waits_for_acknowledgement() {
+    let mut network = Network::connected(1, transport());
+    network.run(Duration::from_secs(1));
+    let progress = |network: &mut Network| {
+        let connection = network.sides[0].connection();
+        connection
+            .path_progress(noq_proto::PathId::ZERO)
+            .expect("path")
+    };
+    let (idle, before) = progress(&mut network);
+    assert_eq!(idle, 0);
+    network.losses = Box::new(|from, _, _| from == address(1, 0));
+    network.write(0, 5_000);
+    network.run(Duration::from_millis(10));
+    let (waiting, acknowledged) = progress(&mut network);
+    assert!(waiting > 0);
+    assert_eq!(acknowledged, before);
+    network.losses = Box::new(|_, _, _| false);
+    network.run(Duration::from_secs(1));
+    let (waiting, acknowledged) = progress(&mut network);
+    assert_eq!(waiting, 0);
+    assert!(acknowledged > before);
+}
+
+#[test]
+fn a_waiting_path_does_not_shrink_datagrams() {
+    let mut network = Network::connected(2, transport());
+    network.run(Duration::from_secs(2));
+    let largest = |network: &mut Network| network.sides[0].connection().datagrams().max_size();
+    let before = largest(&mut network);
+    assert!(before > Some(1_300), "{before:?}");
+    network.losses = Box::new(|from, _, bytes| from == address(0, 1) && bytes > 1_200);
+    second_path(&mut network);
+    network.run(Duration::from_secs(2));
+    assert_eq!(largest(&mut network), before);
+    let now = network.now;
+    let connection = network.sides[0].connection();
+    connection
+        .close_path(now, noq_proto::PathId::ZERO, VarInt::from_u32(1))
+        .expect("closes");
+    assert!(largest(&mut network) < Some(1_200));
+}

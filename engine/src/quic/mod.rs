@@ -5,6 +5,7 @@ mod carrier;
 mod certificate;
 mod congestion;
 mod connection;
+mod connection_paths;
 mod contained;
 mod dialer;
 mod endpoint;
@@ -17,6 +18,7 @@ mod identity;
 mod library_tests;
 #[cfg(test)]
 mod network;
+mod paths;
 mod reset_key;
 mod transport;
 mod trust;
@@ -30,6 +32,7 @@ pub use connection::{
 pub use dialer::Dialer;
 pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};
 pub use identity::{Identity, IdentityError, IdentityParts};
+pub use paths::{PathChange, PathReason, PathReport, PathState};
 pub use reset_key::ResetKey;
 pub use trust::{Fingerprint, Trust, TrustTable, TrustedPeer};
 pub use verifier::{Refusal, trust_domain};

@@ -13,6 +13,7 @@ use noq_proto::{
 };
 
 use super::endpoint_tests::{ACCEPTOR, identities};
+use super::paths::{Network as PathNetwork, PathChange, Steering};
 use super::reset_key::ResetKey;
 use super::transport::endpoint_config;
 
@@ -34,9 +35,19 @@ pub struct Side {
     /// Bytes read from each stream of the other side.
     pub read: HashMap<StreamId, u64>,
     pub datagrams: u64,
+    /// Chooses the paths, from when the test says so.
+    steering: Option<Steering>,
+    pub changes: Vec<PathChange>,
 }
 
 impl Side {
+    /// The remote that packets go to.
+    pub fn active(&mut self) -> SocketAddr {
+        let active = self.steering.as_ref().expect("steered").active();
+        let tuple = self.connection().network_path(active).expect("a path");
+        tuple.remote()
+    }
+
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection.as_mut().expect("a connection").1
     }
@@ -105,6 +116,8 @@ impl Network {
             events: Vec::new(),
             read: HashMap::new(),
             datagrams: 0,
+            steering: None,
+            changes: Vec::new(),
         };
         let mut network = Network {
             now,
@@ -125,6 +138,42 @@ impl Network {
         };
         assert!(network.sides.iter().all(connected), "a handshake in 100 ms");
         network
+    }
+
+    /// The dialler is told the acceptor's addresses, the first preferred, and both choose their paths from now on.
+    pub fn steer(&mut self, remotes: &[SocketAddr]) {
+        for (index, side) in self.sides.iter_mut().enumerate() {
+            let mut steering = Steering::new(index == 0, address(1 - index, 0), self.now);
+            let network = |remote: &SocketAddr| PathNetwork {
+                remote: *remote,
+                local: None,
+            };
+            steering.set_targets(remotes.iter().map(network).collect());
+            steering.begin(side.connection());
+            side.steering = Some(steering);
+        }
+    }
+
+    /// The dialler is told another order, or others.
+    pub fn retarget(&mut self, remotes: &[SocketAddr]) {
+        let network = |remote: &SocketAddr| PathNetwork {
+            remote: *remote,
+            local: None,
+        };
+        let steering = self.sides[0].steering.as_mut().expect("steered");
+        steering.set_targets(remotes.iter().map(network).collect());
+    }
+
+    /// This side loses its address on one network and gets one on another.
+    pub fn move_side(&mut self, index: usize, from: u8, to: u8) {
+        let side = &mut self.sides[index];
+        side.networks.retain(|network| *network != from);
+        side.networks.push(to);
+        let (_, connection) = side.connection.as_mut().expect("a connection");
+        let steering = side.steering.as_mut().expect("steered");
+        let gone = address(index, from).ip();
+        steering.addresses_gone(|local| local == gone, connection, self.now);
+        steering.try_again(connection, self.now);
     }
 
     pub fn run(&mut self, duration: Duration) {
@@ -167,6 +216,14 @@ impl Network {
         let path = FourTuple::new(packet.from, Some(packet.to.ip()));
         let bytes = BytesMut::from(&packet.bytes[..]);
         let mut answer = Vec::new();
+        if let Some(steering) = &mut side.steering {
+            let network = PathNetwork {
+                remote: packet.from,
+                local: Some(packet.to.ip()),
+            };
+            steering.set_now(self.now);
+            steering.heard(network, self.now);
+        }
         match side
             .endpoint
             .handle(self.now, path, None, bytes, &mut answer)
@@ -195,6 +252,10 @@ impl Network {
         while let Some(event) = connection.poll() {
             match event {
                 Event::Stream(StreamEvent::Opened { .. } | StreamEvent::Readable { .. }) => {}
+                Event::Path(event) if side.steering.is_some() => {
+                    let steering = side.steering.as_mut().expect("looked");
+                    steering.on_event(event, connection);
+                }
                 event => side.events.push(event),
             }
         }
@@ -203,6 +264,15 @@ impl Network {
         }
         side.receive_streams();
         self.transmit(index);
+        let side = &mut self.sides[index];
+        let (_, connection) = side.connection.as_mut().expect("a connection");
+        if let Some(steering) = &mut side.steering {
+            let acted = steering.steer(connection, now);
+            side.changes.extend(steering.take_changes());
+            if acted {
+                self.transmit(index);
+            }
+        }
     }
 
     fn transmit(&mut self, index: usize) {

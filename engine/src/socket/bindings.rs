@@ -68,6 +68,8 @@ fn generate() -> String {
     declare::<TunnelState>(&config, &mut file);
     declare::<SessionState>(&config, &mut file);
     declare::<PeerState>(&config, &mut file);
+    declare::<PeerPath>(&config, &mut file);
+    declare::<PathStatus>(&config, &mut file);
     declare::<PeerFailure>(&config, &mut file);
     declare::<Event>(&config, &mut file);
     file

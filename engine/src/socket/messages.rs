@@ -404,6 +404,50 @@ pub struct PeerState {
     pub last_failure: Option<PeerFailure>,
     /// What the peer says it has applied.
     pub remote_authority: Option<Authority>,
+    /// Of the session, at most 12.
+    pub paths: Vec<PeerPath>,
+}
+
+/// One way to a peer: a pair of addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct PeerPath {
+    /// `ip:port`.
+    pub remote: String,
+    /// This host's address, once it is known.
+    pub local: Option<String>,
+    pub status: PathStatus,
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rtt_micros: u64,
+    /// How much the round trip time varies from one to the next.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub jitter_micros: u64,
+    /// Of a thousand packets sent over the last seconds.
+    pub lost_permille: u32,
+    /// Delivered over the last seconds.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes_per_second: u64,
+    /// When a packet last came over it.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub last_heard_ms: Option<u64>,
+    /// UDP payload that it carries.
+    pub mtu: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub enum PathStatus {
+    /// It is being tried.
+    Opening,
+    /// It carries the session's packets.
+    Active,
+    /// It answers, and waits.
+    Backup,
+    /// It answers no more.
+    Suspect,
+    Closed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -442,6 +486,14 @@ pub enum Event {
         peer: String,
         code: String,
         message: String,
+    },
+    /// A path of a ready session became what it was not. Why, if it was not by choice: `timeout`, `peer_unavailable`,
+    /// `connection_refused`, `connection_reset`, `no_route_to_host` or `capacity_limited`.
+    PathChanged {
+        peer: String,
+        remote: String,
+        status: PathStatus,
+        reason: Option<String>,
     },
     /// A handshake that was refused; `count` of the same since the last such event.
     Refused {

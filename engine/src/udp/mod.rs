@@ -6,5 +6,5 @@ mod socket;
 mod sockets;
 
 pub use arena::Arena;
-pub use socket::{MAX_RECEIVE_BYTES, Received, UdpSocket};
+pub use socket::{MAX_RECEIVE_BYTES, Received, UdpSocket, Unreachable};
 pub use sockets::{Outgoing, UdpSockets};

@@ -4,6 +4,7 @@
 //! may carry many packets of one size (UDP_SEGMENT). Both carry the local address (PKTINFO), because a host
 //! with several addresses must answer from the one that was asked. Packets are never fragmented: path MTU is QUIC's business.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,6 +19,10 @@ pub const MAX_RECEIVE_BYTES: usize = 65_535;
 const BUFFER_BYTES: libc::c_int = 4 << 20;
 /// Below this a burst of one turn does not fit.
 const ENOUGH_BUFFER_BYTES: libc::c_int = 1 << 20;
+/// A send may be answered with the error of an earlier one, and then was not tried.
+const SEND_ATTEMPTS: usize = 2;
+/// Each asks every session whether it is about its path.
+const MAX_ERRORS: usize = 4;
 const UDP_SEGMENT: libc::c_int = 103;
 const UDP_GRO: libc::c_int = 104;
 /// Control messages need a cmsghdr's alignment; 128 bytes hold the two we use.
@@ -31,6 +36,17 @@ pub struct UdpSocket {
     limited_buffer_bytes: Option<usize>,
     /// Some drivers refuse segmented sends (EIO): remembered, and done one by one from then on.
     segments: bool,
+    /// The kernel has something to say about packets sent earlier.
+    has_errors: Cell<bool>,
+}
+
+/// Why a packet did not arrive, by what a host on the way says. Nothing proves that it was one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// Nobody listens at that port.
+    Refused,
+    /// There is no way to that host or network.
+    NoRoute,
 }
 
 /// What one receive returned: `bytes` of the buffer, in packets of `segment_bytes` (the last may be shorter).
@@ -73,6 +89,7 @@ impl UdpSocket {
             local,
             limited_buffer_bytes,
             segments: offloads.udp_segmentation,
+            has_errors: Cell::new(false),
         })
     }
 
@@ -84,17 +101,58 @@ impl UdpSocket {
         self.limited_buffer_bytes
     }
 
-    /// Receives into `buffer`; `None` when nothing waits. An error the network left for us (an ICMP message) is passed over:
-    /// QUIC finds out about dead paths by itself.
+    /// Receives into `buffer`; `None` when nothing waits. An error the network left for us (an ICMP message) is passed over: see
+    /// `read_errors`.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         loop {
             match self.receive_once(buffer) {
                 Ok(received) => return Ok(Some(received)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if is_report(&error) => continue,
+                Err(error) if is_report(&error) => self.has_errors.set(true),
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The remotes that packets sent earlier did not reach, at most `MAX_ERRORS` at once.
+    pub fn read_errors(&self) -> Vec<(SocketAddr, Unreachable)> {
+        let mut unreachable = Vec::new();
+        if !self.has_errors.get() {
+            return unreachable;
+        }
+        for _ in 0..MAX_ERRORS {
+            match self.read_error() {
+                Ok(error) => unreachable.extend(error),
+                Err(_) => {
+                    self.has_errors.set(false);
+                    break;
+                }
+            }
+        }
+        unreachable
+    }
+
+    /// The next message of the error queue (ip(7), IP_RECVERR): the packet's remote, and why.
+    fn read_error(&self) -> io::Result<Option<(SocketAddr, Unreachable)>> {
+        let mut remote = RawAddress::empty();
+        let mut control = Control([0; 128]);
+        // SAFETY: msghdr is plain data for which all zeroes is a valid value.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_name = remote.as_mut_ptr();
+        message.msg_namelen = remote.length();
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len();
+        // SAFETY: every pointer in `message` points to live memory of the length it says; there is no room for the packet itself.
+        let bytes = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &mut message, libc::MSG_ERRQUEUE) };
+        if bytes < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let unreachable = match error_number(&message) {
+            Some(libc::ECONNREFUSED) => Some(Unreachable::Refused),
+            Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => Some(Unreachable::NoRoute),
+            _ => None,
+        };
+        Ok(remote.read().zip(unreachable))
     }
 
     fn receive_once(&self, buffer: &mut [u8]) -> io::Result<Received> {
@@ -174,13 +232,19 @@ impl UdpSocket {
         message.msg_name = remote.as_ptr().cast_mut();
         message.msg_namelen = remote.length();
         write_control(&mut message, &mut control, source, segment);
-        // SAFETY: every pointer in `message` points to live memory of the length it says, and the kernel only reads it.
-        let sent = unsafe { libc::sendmsg(self.fd.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
-        if sent < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
+        for _ in 0..SEND_ATTEMPTS {
+            // SAFETY: every pointer in `message` points to live memory of the length it says, and the kernel only reads it.
+            let sent = unsafe { libc::sendmsg(self.fd.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
+            if sent >= 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if !is_report(&error) {
+                return Err(error);
+            }
+            self.has_errors.set(true);
         }
+        Err(io::Error::last_os_error())
     }
 }
 
@@ -214,6 +278,7 @@ fn set_options(fd: &OwnedFd, ipv4: bool) -> io::Result<()> {
             libc::IP_MTU_DISCOVER,
             libc::IP_PMTUDISC_PROBE,
         )?;
+        set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
     } else {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
@@ -223,6 +288,7 @@ fn set_options(fd: &OwnedFd, ipv4: bool) -> io::Result<()> {
             libc::IPV6_MTU_DISCOVER,
             libc::IPV6_PMTUDISC_PROBE,
         )?;
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
     }
     Ok(())
 }
@@ -334,6 +400,26 @@ fn read_control(message: &libc::msghdr, received: &mut Received) {
     }
 }
 
+/// Of the message of an error queue.
+fn error_number(message: &libc::msghdr) -> Option<libc::c_int> {
+    // SAFETY: the kernel filled the control buffer of `message` and set its length; the CMSG functions stay within it, and
+    // both kinds of message carry a sock_extended_err (read unaligned, as nothing promises alignment).
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(message);
+        while let Some(current) = header.as_ref() {
+            if matches!(
+                (current.cmsg_level, current.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            ) {
+                let data = libc::CMSG_DATA(current).cast::<libc::sock_extended_err>();
+                return Some(data.read_unaligned().ee_errno as libc::c_int);
+            }
+            header = libc::CMSG_NXTHDR(message, current);
+        }
+    }
+    None
+}
+
 fn write_control(
     message: &mut libc::msghdr,
     control: &mut Control,
@@ -411,6 +497,29 @@ mod tests {
         };
         wait(&[interest], Some(Duration::from_secs(5))).expect("poll");
         socket.receive(buffer).expect("receive").expect("a packet")
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_told_and_costs_no_packet() {
+        for host in ["127.0.0.1", "[::1]"] {
+            let at = |port: u16| format!("{host}:{port}").parse().expect("address");
+            let mut socket = UdpSocket::bind(at(0), Offloads::default()).expect("bind");
+            let there = UdpSocket::bind(at(0), Offloads::default()).expect("bind");
+            let nobody = UdpSocket::bind(at(0), Offloads::default())
+                .expect("bind")
+                .local();
+            let mut buffer = vec![0; MAX_RECEIVE_BYTES];
+            assert_eq!(socket.read_errors(), []);
+            socket.send(nobody, None, b"hello", None).expect("sent");
+            // The answer is there, and the next send would be told it instead of being done.
+            socket
+                .send(there.local(), None, b"hello", None)
+                .expect("sent");
+            assert_eq!(receive(&there, &mut buffer).bytes, 5);
+            assert!(socket.receive(&mut buffer).expect("receive").is_none());
+            assert_eq!(socket.read_errors(), [(nobody, Unreachable::Refused)]);
+            assert_eq!(socket.read_errors(), []);
+        }
     }
 
     fn exchange(address: &str) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::socket::UdpSocket;
+use super::socket::{UdpSocket, Unreachable};
 use crate::config::Offloads;
 
 /// Where packets go and from where.
@@ -19,6 +19,8 @@ pub struct UdpSockets {
     /// Packets that the kernel had no room for. While they wait nothing else is sent.
     stalled: Option<(Outgoing, Vec<u8>)>,
     pub send_errors: u64,
+    /// A remote that a send found no way to.
+    unreachable: Option<(SocketAddr, Unreachable)>,
 }
 
 impl UdpSockets {
@@ -32,6 +34,7 @@ impl UdpSockets {
             sockets,
             stalled: None,
             send_errors: 0,
+            unreachable: None,
         })
     }
 
@@ -51,11 +54,46 @@ impl UdpSockets {
         self.stalled.is_some()
     }
 
+    /// The remotes that can't be reached, by what the kernel was told or found; anyone may have told it.
+    pub fn take_unreachable(&mut self) -> Vec<(SocketAddr, Unreachable)> {
+        let mut unreachable: Vec<_> = self.unreachable.take().into_iter().collect();
+        for socket in &self.sockets {
+            unreachable.extend(socket.read_errors());
+        }
+        unreachable
+    }
+
+    /// One at a time is kept: the next send to it says the same.
+    fn note_unreachable(&mut self, remote: SocketAddr, error: &io::Error) {
+        if matches!(
+            error.raw_os_error(),
+            Some(libc::EHOSTUNREACH | libc::ENETUNREACH)
+        ) {
+            self.unreachable = Some((remote, Unreachable::NoRoute));
+        }
+    }
+
     /// Whether some socket speaks the family of this address.
     pub fn reaches(&self, remote: SocketAddr) -> bool {
         self.sockets
             .iter()
             .any(|socket| socket.local().is_ipv4() == remote.is_ipv4())
+    }
+
+    /// The addresses of this host from which that remote may be reached: whichever the host chooses, unless each socket is
+    /// bound to one.
+    pub fn sources(&self, remote: SocketAddr) -> impl Iterator<Item = Option<IpAddr>> + use<> {
+        let of_family = |socket: &&UdpSocket| socket.local().is_ipv4() == remote.is_ipv4();
+        let bound: Vec<IpAddr> = self
+            .sockets
+            .iter()
+            .filter(of_family)
+            .map(|socket| socket.local().ip())
+            .collect();
+        let chooses = bound.len() < 2 || bound.iter().any(IpAddr::is_unspecified);
+        let any = chooses.then_some(None);
+        let each = bound.into_iter().filter(move |_| !chooses).map(Some);
+        any.into_iter().chain(each)
     }
 
     /// Sends, or keeps what the kernel has no room for. Errors other than that are losses, which QUIC mends, and are counted.
@@ -85,8 +123,9 @@ impl UdpSockets {
         ) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            Err(_) => {
+            Err(error) => {
                 self.send_errors += 1;
+                self.note_unreachable(outgoing.remote, &error);
                 true
             }
         }

@@ -5,3 +5,4 @@
 pub mod authority;
 pub mod engine;
 pub mod peer;
+pub mod wire;

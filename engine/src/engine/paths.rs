@@ -1,0 +1,167 @@
+//! What the engine has to do with the paths of its sessions: say where they may lead, pass on what becomes of them, and notice when
+//! this host's own addresses change. Choosing among them is the connection's business.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::Engine;
+use crate::log;
+use crate::os::AddressChange;
+use crate::policy::PeerIndex;
+use crate::quic::{ConnectionKey, PathReason, PathReport, PathState};
+use crate::socket::messages::{Event, PathStatus, PeerPath};
+use crate::udp::Unreachable;
+
+impl Engine {
+    /// Tells the connection in use with a peer where else the peer may be reached, best first.
+    pub(super) fn spread(&mut self, index: PeerIndex) {
+        let Some(peer) = self.peers.get(index) else {
+            return;
+        };
+        let Some(key) = peer.link else { return };
+        let candidates = self.reachable(&peer.plan.candidates);
+        let targets: Vec<_> = candidates
+            .into_iter()
+            .flat_map(|remote| {
+                self.sockets
+                    .sources(remote)
+                    .map(move |local| (remote, local))
+            })
+            .collect();
+        if let Some(connection) = self.endpoint.connection(key) {
+            connection.set_targets(&targets);
+        }
+        self.schedule(key);
+    }
+
+    pub(super) fn on_path_changes(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.endpoint.connection(key) else {
+            return;
+        };
+        let changes = connection.take_path_changes();
+        if changes.is_empty() {
+            return;
+        }
+        let link = self.link_mut(key).filter(|link| link.ready_at.is_some());
+        let peer = link.and_then(|link| link.peer);
+        let Some(peer) = peer.and_then(|index| self.peers.get(index)) else {
+            return;
+        };
+        let id = peer.plan.id.clone();
+        for change in changes {
+            self.publish(Event::PathChanged {
+                peer: id.clone(),
+                remote: change.remote.to_string(),
+                status: status(change.state),
+                reason: change.reason.map(|reason| reason.name().to_owned()),
+            });
+        }
+    }
+
+    pub(super) fn report_paths(&mut self, key: ConnectionKey) -> Vec<PeerPath> {
+        let now = self.now;
+        let Some(connection) = self.endpoint.connection(key) else {
+            return Vec::new();
+        };
+        let reports = connection.path_reports(now.instant).into_iter();
+        reports
+            .filter(|report| report.state != PathState::Closed)
+            .map(|report| peer_path(&report, now.unix_ms))
+            .collect()
+    }
+
+    /// This host's addresses changed: sessions that used one that is gone go on from another, and what failed is tried again.
+    pub(super) fn take_address_changes(&mut self) {
+        if !self.ready.addresses {
+            return;
+        }
+        let Some(monitor) = &self.addresses else {
+            return;
+        };
+        let changes = monitor.read().map(|changes| self.outside(&changes));
+        if changes.as_ref().is_some_and(HashMap::is_empty) {
+            return;
+        }
+        let count = changes.as_ref().map(HashMap::len);
+        log::info("addresses of this host changed", json!({ "count": count }));
+        // When the kernel had to leave something out, any may be gone.
+        let is_gone = |local: IpAddr| match &changes {
+            Some(changes) => changes.get(&local) == Some(&false),
+            None => true,
+        };
+        let any_came = changes
+            .as_ref()
+            .is_none_or(|changes| changes.values().any(|is_there| *is_there));
+        let now = self.now.instant;
+        for key in 0..self.links.len() {
+            let Some(connection) = self.endpoint.connection(key) else {
+                continue;
+            };
+            if connection.uses_local(is_gone) {
+                connection.addresses_gone(is_gone, now);
+            }
+            if any_came {
+                connection.try_again(now);
+            }
+            self.schedule(key);
+        }
+    }
+
+    /// What the kernel was told of remotes that can't be reached: a hint to the sessions with a path there.
+    pub(super) fn take_unreachable(&mut self) {
+        for (remote, why) in self.sockets.take_unreachable() {
+            let reason = match why {
+                Unreachable::Refused => PathReason::ConnectionRefused,
+                Unreachable::NoRoute => PathReason::NoRouteToHost,
+            };
+            for key in 0..self.links.len() {
+                if let Some(connection) = self.endpoint.connection(key)
+                    && connection.hint(remote, reason)
+                {
+                    self.schedule(key);
+                }
+            }
+        }
+    }
+
+    /// What became of each address, without those of the tunnel, which come and go with the intent.
+    fn outside(&self, changes: &[AddressChange]) -> HashMap<IpAddr, bool> {
+        let tunnel = self.tunnel.as_ref().map(|tunnel| tunnel.settings());
+        let is_inside = |address: IpAddr| {
+            let mut inside = tunnel.iter().flat_map(|settings| &settings.addresses);
+            inside.any(|(of, _)| *of == address)
+        };
+        let outside = changes.iter().filter(|change| !is_inside(change.address));
+        outside
+            .map(|change| (change.address, change.is_there))
+            .collect()
+    }
+}
+
+fn status(state: PathState) -> PathStatus {
+    match state {
+        PathState::Opening => PathStatus::Opening,
+        PathState::Active => PathStatus::Active,
+        PathState::Backup => PathStatus::Backup,
+        PathState::Suspect => PathStatus::Suspect,
+        PathState::Closed => PathStatus::Closed,
+    }
+}
+
+fn peer_path(report: &PathReport, now_ms: u64) -> PeerPath {
+    PeerPath {
+        remote: report.remote.to_string(),
+        local: report.local.map(|local| local.to_string()),
+        status: status(report.state),
+        rtt_micros: report.rtt.as_micros() as u64,
+        jitter_micros: report.jitter.as_micros() as u64,
+        lost_permille: report.lost_permille,
+        bytes_per_second: report.delivered_bytes_per_second,
+        last_heard_ms: report
+            .heard_ago
+            .map(|ago| now_ms.saturating_sub(ago.as_millis() as u64)),
+        mtu: report.mtu.into(),
+    }
+}

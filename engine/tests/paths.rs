@@ -1,0 +1,223 @@
+//! Two real engines with several ways to each other, which fail and come back: the session and what it carries go on.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use fabric_engine::socket::messages::{
+    Authority, Event, PathStatus, PeerIntent, PeerPath, SessionState,
+};
+
+use support::authority::{Authority as CertificateAuthority, Node};
+use support::engine::EngineProcess;
+use support::wire::Wire;
+
+const AUTHORITY: Authority = Authority { term: 1, epoch: 1 };
+const PATIENCE: Duration = Duration::from_secs(20);
+const KIND: &str = "test";
+const MESSAGE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// `a` dials `b` through wires, the first preferred.
+struct Pair {
+    a: EngineProcess,
+    b: EngineProcess,
+    node_a: Node,
+    node_b: Node,
+    wires: Vec<Wire>,
+    sent: u32,
+    received: u32,
+}
+
+impl Pair {
+    fn new(wires: usize) -> Pair {
+        let authority = CertificateAuthority::new();
+        let (node_a, node_b) = (authority.node("a"), authority.node("b"));
+        let (a, mut b) = (EngineProcess::start(&node_a), EngineProcess::start(&node_b));
+        let target = b.address();
+        let wires = (0..wires).map(|_| Wire::to(target)).collect();
+        let mut pair = Pair {
+            a,
+            b,
+            node_a,
+            node_b,
+            wires,
+            sent: 0,
+            received: 0,
+        };
+        pair.b
+            .apply(&pair.node_b, AUTHORITY, vec![pair.node_a.as_peer()]);
+        let order: Vec<usize> = (0..pair.wires.len()).collect();
+        pair.prefer(&order);
+        pair.wait_for("every path", |pair| {
+            let paths = pair.paths();
+            pair.active() == Some(0) && count(&paths, PathStatus::Backup) == pair.wires.len() - 1
+        });
+        pair
+    }
+
+    /// Tells the dialler in which order it prefers the wires.
+    fn prefer(&mut self, order: &[usize]) {
+        let candidates = order
+            .iter()
+            .map(|wire| self.wires[*wire].address.to_string());
+        let peer = PeerIntent {
+            candidates: candidates.collect(),
+            ..self.node_b.as_peer()
+        };
+        self.a.apply(&self.node_a, AUTHORITY, vec![peer]);
+    }
+
+    fn paths(&mut self) -> Vec<PeerPath> {
+        self.a.peer("b").paths
+    }
+
+    /// The wire that carries packets.
+    fn active(&mut self) -> Option<usize> {
+        let paths = self.paths();
+        let active = paths
+            .iter()
+            .find(|path| path.status == PathStatus::Active)?;
+        let leads = |wire: &Wire| wire.address.to_string() == active.remote;
+        self.wires.iter().position(leads)
+    }
+
+    fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&mut Pair) -> bool) {
+        let give_up = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < give_up, "{what}: {:?}", self.paths());
+            self.exchange();
+        }
+    }
+
+    /// One more message; there is one every few milliseconds as long as something is waited for.
+    fn exchange(&mut self) {
+        if self.a.send("b", KIND, &self.sent.to_be_bytes()).is_ok() {
+            self.sent += 1;
+        }
+        std::thread::sleep(MESSAGE_INTERVAL);
+    }
+
+    /// Every message that was sent arrives once and in its order.
+    fn all_arrived(&mut self) {
+        while self.received < self.sent {
+            let payload = self.b.event(|event| match event {
+                Event::Message { payload, .. } => Some(payload),
+                Event::SessionClosed { .. } => panic!("the session ended"),
+                _ => None,
+            });
+            assert_eq!(payload[..], self.received.to_be_bytes());
+            self.received += 1;
+        }
+    }
+
+    fn session(&mut self) -> (SessionState, u64) {
+        let peer = self.a.peer("b");
+        (peer.session, peer.since_ms)
+    }
+}
+
+fn count(paths: &[PeerPath], status: PathStatus) -> usize {
+    paths.iter().filter(|path| path.status == status).count()
+}
+
+#[test]
+fn the_order_of_the_candidates_says_which_path_is_taken() {
+    let mut pair = Pair::new(3);
+    let session = pair.session();
+    for order in [[2, 1, 0], [1, 0, 2], [0, 1, 2]] {
+        pair.prefer(&order);
+        pair.wait_for("the preferred path", |pair| pair.active() == Some(order[0]));
+    }
+    pair.all_arrived();
+    assert_eq!(pair.session(), session);
+}
+
+#[test]
+fn a_path_that_fails_in_silence_is_left_and_taken_again_when_it_is_back() {
+    let mut pair = Pair::new(2);
+    let session = pair.session();
+    for (there, back) in [(false, false), (false, true), (true, false)] {
+        let begun = Instant::now();
+        pair.wires[0].set(there, back);
+        pair.wait_for("the other path", |pair| pair.active() == Some(1));
+        pair.all_arrived();
+        println!("there {there}, back {back}: {:?}", begun.elapsed());
+        pair.wires[0].set(true, true);
+        pair.wait_for("the first path again", |pair| pair.active() == Some(0));
+        pair.all_arrived();
+    }
+    assert_eq!(pair.session(), session);
+}
+
+#[test]
+fn a_failure_is_told_with_its_reason() {
+    let mut pair = Pair::new(2);
+    let remote = pair.wires[0].address.to_string();
+    pair.wires[0].set(false, false);
+    pair.wait_for("the other path", |pair| pair.active() == Some(1));
+    let told = |status: PathStatus| {
+        let remote = remote.clone();
+        move |event: Event| match event {
+            Event::PathChanged {
+                remote: of,
+                status: is,
+                reason,
+                ..
+            } if of == remote && is == status => Some(reason),
+            _ => None,
+        }
+    };
+    let timeout = Some("timeout".to_owned());
+    assert_eq!(pair.a.event(told(PathStatus::Suspect)), timeout);
+    assert_eq!(pair.a.event(told(PathStatus::Closed)), timeout);
+}
+
+#[test]
+fn a_session_outlives_that_both_paths_are_dead_for_a_while() {
+    let mut pair = Pair::new(2);
+    let session = pair.session();
+    for wire in &pair.wires {
+        wire.set(false, false);
+    }
+    pair.wait_for("no path", |pair| {
+        let paths = pair.paths();
+        count(&paths, PathStatus::Active) + count(&paths, PathStatus::Backup) == 0
+    });
+    // The second first: it need not be the same that comes back.
+    pair.wires[1].set(true, true);
+    pair.wait_for("the second path", |pair| pair.active() == Some(1));
+    pair.all_arrived();
+    pair.wires[0].set(true, true);
+    pair.wait_for("the first path", |pair| pair.active() == Some(0));
+    pair.all_arrived();
+    assert_eq!(pair.session(), session);
+}
+
+#[test]
+fn a_candidate_that_nobody_answers_at_costs_the_session_nothing() {
+    let mut pair = Pair::new(2);
+    let session = pair.session();
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let peer = PeerIntent {
+        candidates: vec![
+            nobody.local_addr().expect("its address").to_string(),
+            pair.wires[0].address.to_string(),
+            pair.wires[1].address.to_string(),
+        ],
+        ..pair.node_b.as_peer()
+    };
+    pair.a.apply(&pair.node_a, AUTHORITY, vec![peer]);
+    let remote = nobody.local_addr().expect("its address").to_string();
+    let reason = pair.a.event(|event| match event {
+        Event::PathChanged {
+            remote: of,
+            status: PathStatus::Closed,
+            reason,
+            ..
+        } if of == remote => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reason, Some("peer_unavailable".to_owned()));
+    assert_eq!(pair.active(), Some(0));
+    assert_eq!(pair.session(), session);
+}
