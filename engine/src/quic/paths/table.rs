@@ -35,11 +35,14 @@ const BUSY_FOR: Duration = Duration::from_secs(10);
 
 /// The first packets of a path show what it is worth; a path that failed before has to prove more.
 const SETTLE: Duration = Duration::from_millis(300);
-const LONGEST_SETTLE: Duration = Duration::from_secs(20);
+const LONGEST_SETTLE: Duration = Duration::from_secs(10);
 /// An attempt is answered within three round trips or not at all; its packets are repeated meanwhile.
 const GIVE_UP: Duration = Duration::from_secs(2);
 const FIRST_REST: Duration = Duration::from_millis(250);
-const LONGEST_REST: Duration = Duration::from_secs(30);
+const LONGEST_REST: Duration = Duration::from_secs(10);
+/// Not every address of a peer can be reached from everywhere: what answered none of so many attempts is hardly tried any more.
+const PATIENT_ATTEMPTS: u32 = 12;
+const LONGEST_REST_OF_THE_HOPELESS: Duration = Duration::from_secs(300);
 /// As long as no path answers, none is left alone for longer.
 const LONGEST_REST_WHEN_DEAD: Duration = Duration::from_millis(500);
 /// A path that lasted this long is as good as new.
@@ -105,7 +108,10 @@ pub enum Action {
 struct Target {
     network: Network,
     open_at: Instant,
+    /// How often its path died, not long after it came.
     failures: u32,
+    /// Attempts since the last that was answered.
+    unanswered: u32,
     /// Whether the last failure was told.
     told: bool,
 }
@@ -288,6 +294,7 @@ impl Table {
                     network: *network,
                     open_at: now,
                     failures: 0,
+                    unanswered: 0,
                     told: false,
                 },
             });
@@ -375,6 +382,7 @@ impl Table {
         let (remote, state) = (path.network.remote, path.state());
         if let Some(target) = self.target_of(remote, network.local) {
             target.told = false;
+            target.unanswered = 0;
         }
         self.tell(remote, state, None);
     }
@@ -467,17 +475,18 @@ impl Table {
 
     fn fail(&mut self, network: Network, reason: PathReason, now: Instant) {
         let answering = self.paths.iter().any(Path::is_healthy);
-        let longest = if answering {
-            LONGEST_REST
-        } else {
-            LONGEST_REST_WHEN_DEAD
-        };
         let Some(target) = self.target_of(network.remote, network.local) else {
             return;
         };
-        let rest = FIRST_REST * 2u32.pow(target.failures.min(8));
+        let longest = match target.unanswered {
+            _ if !answering => LONGEST_REST_WHEN_DEAD,
+            0..PATIENT_ATTEMPTS => LONGEST_REST,
+            _ => LONGEST_REST_OF_THE_HOPELESS,
+        };
+        let doublings = target.failures.saturating_sub(1) + target.unanswered;
+        let rest = FIRST_REST * 2u32.pow(doublings.min(16));
         target.open_at = now + rest.min(longest);
-        target.failures = target.failures.saturating_add(1);
+        target.unanswered = target.unanswered.saturating_add(1);
         // A target that never answers is told once, not at each attempt.
         if !std::mem::replace(&mut target.told, true) {
             self.tell(network.remote, PathState::Closed, Some(reason));
@@ -502,6 +511,7 @@ impl Table {
         }
         if path.established_at.is_some() {
             target.told = false;
+            target.failures = target.failures.saturating_add(1);
         }
         self.fail(network, reason, now);
     }
