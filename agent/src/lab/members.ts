@@ -39,7 +39,16 @@ export interface Members {
   status(name: string): Promise<StatusView | null>;
 }
 
-export async function createMembers(topology: Topology, names: readonly string[]): Promise<Members> {
+export interface MembersOptions {
+  /** `ip:port` of a member, best first; default: its address on its network. */
+  readonly endpointsOf?: (name: string) => readonly string[];
+}
+
+export async function createMembers(
+  topology: Topology,
+  names: readonly string[],
+  options: MembersOptions = {},
+): Promise<Members> {
   const lab = await createLab(topology);
   const authority = await createTestAuthority("lab.example");
   const ids = new Map(names.map((name) => [name, randomUUID()]));
@@ -50,6 +59,7 @@ export async function createMembers(topology: Topology, names: readonly string[]
     const number = indexOf(name) + 1;
     return { ipv4: `100.96.0.${number}`, ipv6: `fd5a::${number}` };
   };
+  const endpointsOf = options.endpointsOf ?? ((name: string) => [`${lab.host(name).address}:${FABRIC_PORT}`]);
   const stateOf = (name: string): string => programPaths(lab.host(name), "agent").stateDir;
 
   const peerOf = (name: string): SnapshotPeer => ({
@@ -57,7 +67,7 @@ export async function createMembers(topology: Topology, names: readonly string[]
     nodeName: name,
     fingerprint: fingerprints.get(name) ?? "",
     addresses: addressesOf(name),
-    candidates: [{ endpoint: `${lab.host(name).address}:${FABRIC_PORT}`, kind: "host" }],
+    candidates: endpointsOf(name).map((endpoint) => ({ endpoint, kind: "host" })),
   });
 
   const leaveSnapshot = async (name: string, lifetimeSeconds: number): Promise<void> => {

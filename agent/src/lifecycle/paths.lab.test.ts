@@ -12,12 +12,12 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { repositoryRoot } from "../../../hack/bootstrap/artifacts.ts";
 import { watchPings } from "../../../hack/demo/ping-watch.ts";
-import { createLab, type Lab } from "../../../hack/lab/lab.ts";
+import type { Lab } from "../../../hack/lab/lab.ts";
 import { runCommand } from "../../../hack/lab/namespaces.ts";
 import { FABRIC_PORT } from "../../../hack/lab/programs.ts";
 import type { Topology } from "../../../hack/lab/topology.ts";
-import type { PathView, PeerView } from "../local-api/views.ts";
-import { startLabMembers, type LabMembers } from "../testing/lab-members.ts";
+import { createMembers, type Members } from "../lab/members.ts";
+import type { PathView, PeersView, PeerView } from "../local-api/views.ts";
 import { until } from "../testing/until.ts";
 
 const topology: Topology = {
@@ -31,7 +31,7 @@ const topology: Topology = {
 const NAMES = ["left", "right"] as const;
 type Name = (typeof NAMES)[number];
 const numbers: Readonly<Record<Name, number>> = { left: 1, right: 2 };
-const inside = (name: Name) => ({ ipv4: `100.96.0.${numbers[name]}`, ipv6: `fd5a::${numbers[name]}` });
+const inside = (name: Name) => members.addressesOf(name);
 const first = (name: Name): string => `10.71.1.${numbers[name]}`;
 const second = (name: Name): string => `10.72.2.${numbers[name]}`;
 const other = (name: Name): Name => (name === "left" ? "right" : "left");
@@ -40,17 +40,15 @@ const PATIENCE_MS = 45_000;
 const TRANSFER_BYTES = 200 * 1024 * 1024;
 
 let lab: Lab;
-let members: LabMembers;
+let members: Members;
 
 beforeAll(async () => {
-  lab = await createLab(topology);
+  const endpointsOf = (name: string) =>
+    [first, second].map((address) => `${address(name as Name)}:${FABRIC_PORT}`);
+  members = await createMembers(topology, NAMES, { endpointsOf });
+  ({ lab } = members);
   await addSecondNetwork();
-  const member = (name: Name) => ({
-    name,
-    addresses: inside(name),
-    endpoints: [`${first(name)}:${FABRIC_PORT}`, `${second(name)}:${FABRIC_PORT}`],
-  });
-  members = await startLabMembers(lab, NAMES.map(member));
+  for (const name of NAMES) members.boot(name);
   await bothPathsReady();
 }, 90_000);
 afterAll(async () => {
@@ -92,7 +90,7 @@ async function readdress(name: Name, from: string, to: string): Promise<void> {
 }
 
 async function peerOf(name: Name): Promise<PeerView | undefined> {
-  return (await members.peers(name).catch(() => null))?.peers[0];
+  return (await members.get<PeersView>(name, "/v1/peers").catch(() => null))?.peers[0];
 }
 const active = (peer: PeerView | undefined): PathView | undefined =>
   peer?.paths.find(({ status }) => status === "active");
