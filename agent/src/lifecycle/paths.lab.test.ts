@@ -135,7 +135,7 @@ async function transfer(from: Name, during: () => Promise<void>): Promise<void> 
   const sent = lines(sender.stdout!);
   await during();
   const [there, here] = await Promise.all([received.next(), sent.next()]);
-  await Promise.all([receiver, sender].map((child) => child.exitCode ?? once(child, "exit")));
+  for (const child of [receiver, sender]) if (child.exitCode === null) await once(child, "exit");
   const report = (line: IteratorResult<string>) => JSON.parse(String(line.value)) as { sha256: string };
   expect(report(there)).toMatchObject({ bytes: TRANSFER_BYTES, sha256: report(here).sha256 });
 }

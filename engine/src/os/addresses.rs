@@ -10,9 +10,11 @@ use rustix::net::{RecvFlags, recv};
 const READ_BYTES: usize = 8 << 10;
 /// Reads in one turn; a host that changes more at once is looked at again in the next.
 const MAX_READS: usize = 16;
+/// Of netlink(7).
 const MESSAGE_HEADER_BYTES: usize = 16;
 /// ifaddrmsg: family, prefix length, flags, scope, index.
 const ADDRESS_HEADER_BYTES: usize = 8;
+/// Of rtnetlink(7).
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,13 +35,17 @@ const BUSY_FOR: Duration = Duration::from_secs(10);
 
 /// The first packets of a path show what it is worth; a path that failed before has to prove more.
 const SETTLE: Duration = Duration::from_millis(300);
+/// Who waits longer for the better path has the worse one for too long.
 const LONGEST_SETTLE: Duration = Duration::from_secs(10);
 /// An attempt is answered within three round trips or not at all; its packets are repeated meanwhile.
 const GIVE_UP: Duration = Duration::from_secs(2);
+/// A path that is back at once is tried at once.
 const FIRST_REST: Duration = Duration::from_millis(250);
+/// An attempt is four packets; a path that comes back is seen within this.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 /// Not every address of a peer can be reached from everywhere: what answered none of so many attempts is hardly tried any more.
 const PATIENT_ATTEMPTS: u32 = 12;
+/// Thousands of peers with an address that can't be reached from here cost next to nothing.
 const LONGEST_REST_OF_THE_HOPELESS: Duration = Duration::from_secs(300);
 /// As long as no path answers, none is left alone for longer.
 const LONGEST_REST_WHEN_DEAD: Duration = Duration::from_millis(500);
