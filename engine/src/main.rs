@@ -1,5 +1,6 @@
 //! fabric-engine: reads its configuration, gives up privileges, starts the socket thread and becomes the packet loop.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,9 +8,7 @@ use fabric_engine::clock::Now;
 use fabric_engine::config::Config;
 use fabric_engine::engine::{Engine, Parts, instance_id};
 use fabric_engine::log;
-use fabric_engine::os::{
-    TerminationSignals, drop_privileges, request_exact_waits, request_real_time,
-};
+use fabric_engine::os::{Priority, TerminationSignals, drop_privileges, request_exact_waits};
 use fabric_engine::panics;
 use fabric_engine::quic::ResetKey;
 use fabric_engine::socket::messages::{HelloResult, PROTOCOL_VERSION};
@@ -53,7 +52,8 @@ fn run() -> Result<(), Failure> {
         allowed_uids: config.allowed_uids.clone(),
         hello: hello.clone(),
     })?;
-    let notes = notes(&config, &sockets);
+    let priority = config.real_time.then(Priority::new).transpose();
+    let notes = notes(&sockets, priority.as_ref().err());
     log::info(
         "engine started",
         json!({ "instanceId": hello.instance_id, "listen": config.listen, "notes": notes }),
@@ -65,6 +65,7 @@ fn run() -> Result<(), Failure> {
         reset_key,
         port,
         signals,
+        priority: priority.ok().flatten(),
         notes,
     })?;
     let outcome = engine.run();
@@ -82,11 +83,9 @@ fn config_path() -> Result<PathBuf, Failure> {
 }
 
 /// What the host did not grant, for whoever looks after it.
-fn notes(config: &Config, sockets: &UdpSockets) -> Vec<String> {
+fn notes(sockets: &UdpSockets, no_priority: Option<&io::Error>) -> Vec<String> {
     let mut notes = Vec::new();
-    if config.real_time
-        && let Err(error) = request_real_time()
-    {
+    if let Some(error) = no_priority {
         notes.push(format!("real-time priority refused: {error}"));
     }
     if let Some(bytes) = sockets

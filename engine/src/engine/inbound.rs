@@ -205,6 +205,8 @@ impl Engine {
     fn deliver(&mut self, index: PeerIndex, parts: &[&[u8]], offload: Offload) {
         match self.try_deliver(index, parts, offload) {
             Ok(bytes) => {
+                // An answer may be there at once.
+                self.ready.tunnel = true;
                 if let Some(peer) = self.peers.get_mut(index) {
                     peer.traffic.rx_packets += 1;
                     peer.traffic.rx_bytes += bytes as u64;

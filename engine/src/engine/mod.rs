@@ -41,7 +41,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
 use crate::lanes::Classifier;
-use crate::os::{AddressMonitor, Interest, TerminationSignals, wait};
+use crate::os::{AddressMonitor, Interest, Priority, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
 use crate::socket::Port;
@@ -64,6 +64,8 @@ pub struct Parts {
     pub reset_key: ResetKey,
     pub port: Port,
     pub signals: TerminationSignals,
+    /// `None`: not wanted, or not allowed.
+    pub priority: Option<Priority>,
     pub notes: Vec<String>,
 }
 
@@ -98,6 +100,7 @@ pub struct Engine {
     random: Random,
     port: Port,
     signals: TerminationSignals,
+    priority: Option<Priority>,
     /// When the process ends even if peers have not said goodbye.
     stop_by: Option<Instant>,
 
@@ -141,6 +144,7 @@ impl Engine {
             random: Random::new()?,
             port: parts.port,
             signals: parts.signals,
+            priority: parts.priority,
             stop_by: None,
             plan: None,
             identity_source: None,
@@ -191,7 +195,13 @@ impl Engine {
 
     /// Step 7.
     fn wait(&mut self) -> io::Result<()> {
-        if BUSY_BYTES.contains(&std::mem::take(&mut self.moved_bytes)) {
+        let moved_bytes = std::mem::take(&mut self.moved_bytes);
+        if moved_bytes >= BUSY_BYTES.start
+            && let Some(priority) = &mut self.priority
+        {
+            priority.busy(self.now.instant);
+        }
+        if BUSY_BYTES.contains(&moved_bytes) {
             std::thread::sleep(PAUSE);
         }
         let stalled = self.sockets.is_stalled();

@@ -154,6 +154,9 @@ impl Engine {
         self.expire_packets();
         self.restore_tunnel();
         self.tell_refusals();
+        if let Some(priority) = &mut self.priority {
+            priority.look(self.now.instant);
+        }
         self.set_housekeeping_timer();
     }
 

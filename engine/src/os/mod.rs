@@ -3,11 +3,14 @@
 #[allow(unsafe_code)]
 mod addresses;
 mod poll;
+#[allow(unsafe_code)]
+mod priority;
 mod privileges;
 #[allow(unsafe_code)]
 mod signals;
 
 pub use addresses::{AddressChange, AddressMonitor};
 pub use poll::{Interest, wait};
-pub use privileges::{drop_privileges, request_exact_waits, request_real_time};
+pub use priority::Priority;
+pub use privileges::{drop_privileges, request_exact_waits};
 pub use signals::TerminationSignals;

@@ -1,4 +1,4 @@
-//! Giving up what the engine does not need, and asking for real-time priority.
+//! Giving up what the engine does not need, and waiting exactly.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -15,19 +15,6 @@ pub fn drop_privileges() -> io::Result<()> {
     sets.permitted &= kept;
     sets.inheritable = CapabilitySet::empty();
     Ok(set_capabilities(None, sets)?)
-}
-
-/// Puts the calling thread under `SCHED_FIFO` at the lowest real-time priority: enough to run before every ordinary
-/// thread. Fails where the system does not allow it.
-#[allow(unsafe_code)]
-pub fn request_real_time() -> io::Result<()> {
-    let parameter = libc::sched_param { sched_priority: 1 };
-    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: pid 0 means the calling thread, and `parameter` outlives the call.
-    match unsafe { libc::sched_setscheduler(0, policy, &parameter) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Makes the calling thread's waits end when they should and not up to 50 µs later, as ordinary threads' do (prctl(2),

@@ -14,6 +14,8 @@ use super::table::{Action, Network, Observation, PathChange, PathState, Table};
 
 /// Looking costs a look-up for each path; within this nothing happens that matters.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// What was skipped is looked at after this, if something is on its way. A path is not suspect before ten of these.
+const LATEST_LOOK: Duration = Duration::from_millis(10);
 /// How often it is seen whether packets of the inside pass.
 const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
 /// Fewer frames in that time are heartbeats.
@@ -128,7 +130,7 @@ impl Steering {
     pub fn next_timeout(&self) -> Option<Instant> {
         let of_table = self.table.as_ref()?.next_timeout();
         let look = self.looked_at.filter(|_| self.skipped);
-        let look = look.map(|at| at + LOOK_INTERVAL);
+        let look = look.map(|at| at + LATEST_LOOK);
         of_table.into_iter().chain(look).min()
     }
 
@@ -164,10 +166,11 @@ impl Steering {
         self.now = now;
         let due = self.next_timeout().is_some_and(|timeout| timeout <= now);
         let looked = |at: Instant| now.saturating_duration_since(at) < LOOK_INTERVAL;
-        self.skipped = self.looked_at.is_some_and(looked) && !due;
-        if self.skipped {
+        if self.looked_at.is_some_and(looked) && !due {
+            self.skipped = self.is_waiting(connection);
             return false;
         }
+        self.skipped = false;
         self.looked_at = Some(now);
         self.measure(connection);
         let Some(table) = &mut self.table else {
@@ -187,6 +190,12 @@ impl Steering {
             carry_out(table, connection, *action, now);
         }
         !actions.is_empty()
+    }
+
+    /// Whether an acknowledgement is to come on the path that packets take.
+    fn is_waiting(&self, connection: &Connection) -> bool {
+        let progress = connection.path_progress(self.active());
+        progress.is_some_and(|(in_flight, _)| in_flight > 0)
     }
 
     fn measure(&mut self, connection: &mut Connection) {

@@ -1,0 +1,118 @@
+//! Real-time priority for the packet thread, while it has much to do or has to wait for a processor.
+//!
+//! Under load it is what keeps a ping at 0.3 ms instead of 2; without load it costs: an ordinary thread is woken on a processor that is
+//! awake, a real-time one often on one that has to be woken first (measured: 0.20 ms of round trip against 0.14).
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::time::{Duration, Instant};
+
+/// So long after the last load the thread is an ordinary one again.
+const LINGER: Duration = Duration::from_secs(2);
+/// Waiting this long for a processor each time it wants one, a thread needs priority.
+const LONG_WAIT_NANOS: u64 = 100_000;
+
+/// Of the thread that made it.
+pub struct Priority {
+    is_raised: bool,
+    busy_at: Option<Instant>,
+    waits: Option<Waits>,
+}
+
+impl Priority {
+    /// Fails where the system does not allow real-time priority.
+    pub fn new() -> io::Result<Priority> {
+        set(libc::SCHED_FIFO, 1)?;
+        set(libc::SCHED_OTHER, 0)?;
+        Ok(Priority {
+            is_raised: false,
+            busy_at: None,
+            // A kernel without these statistics: load alone decides.
+            waits: Waits::open().ok(),
+        })
+    }
+
+    /// The thread is under load.
+    pub fn busy(&mut self, now: Instant) {
+        self.busy_at = Some(now);
+        if !self.is_raised {
+            // What was allowed at the beginning may not be any more; then the thread stays ordinary.
+            self.is_raised = set(libc::SCHED_FIFO, 1).is_ok();
+        }
+    }
+
+    /// To be called about once a second.
+    pub fn look(&mut self, now: Instant) {
+        let has_to_wait = self.waits.as_mut().and_then(Waits::average_nanos);
+        if has_to_wait.is_some_and(|nanos| nanos > LONG_WAIT_NANOS) {
+            return self.busy(now);
+        }
+        let is_over = |at: Instant| now.saturating_duration_since(at) > LINGER;
+        if self.is_raised && self.busy_at.is_none_or(is_over) {
+            self.is_raised = set(libc::SCHED_OTHER, 0).is_err();
+        }
+    }
+}
+
+/// `SCHED_FIFO` at the lowest real-time priority is enough to run before every ordinary thread.
+fn set(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    let parameter = libc::sched_param {
+        sched_priority: priority,
+    };
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: pid 0 means the calling thread, and `parameter` outlives the call.
+    match unsafe { libc::sched_setscheduler(0, policy, &parameter) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// How long this thread waited for a processor (Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat).
+struct Waits {
+    file: File,
+    waited_nanos: u64,
+    times: u64,
+}
+
+impl Waits {
+    fn open() -> io::Result<Waits> {
+        Ok(Waits {
+            file: File::open("/proc/thread-self/schedstat")?,
+            waited_nanos: 0,
+            times: 0,
+        })
+    }
+
+    /// Since the last call.
+    fn average_nanos(&mut self) -> Option<u64> {
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(0)).ok()?;
+        (&self.file).take(128).read_to_string(&mut text).ok()?;
+        let (waited_nanos, times) = parse(&text)?;
+        let waited = waited_nanos.saturating_sub(self.waited_nanos);
+        let since = times.saturating_sub(self.times);
+        (self.waited_nanos, self.times) = (waited_nanos, times);
+        waited.checked_div(since)
+    }
+}
+
+/// Nanoseconds waited, and how often the thread ran.
+fn parse(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split_ascii_whitespace().skip(1).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_statistics_of_the_kernel() {
+        assert_eq!(parse("5 70 3\n"), Some((70, 3)));
+        assert_eq!(parse("5 70"), None);
+        assert_eq!(parse("a b c"), None);
+        let mut waits = Waits::open().expect("statistics");
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(waits.average_nanos().is_some());
+    }
+}
