@@ -1,8 +1,7 @@
 /**
  * Runs the measures. On each ground all contenders are up at once, idle but for the one that is measured, so that every measure
- * visits all of them within seconds: the machine's own drift touches all alike.
+ * visits all of them within seconds: the machine's own drift touches all alike. Rejects with the signal's reason when it is stopped.
  */
-import { setMaxListeners } from "node:events";
 import type { Contender, Tunnel } from "./contender.ts";
 import type { FabricPair } from "./contenders/fabric.ts";
 import type { Effort, Ground, Measure } from "./measure.ts";
@@ -15,13 +14,12 @@ export interface SessionPlan {
   readonly contenders: readonly Contender[];
   readonly measures: readonly Measure[];
   readonly rounds: number;
-  /** Measures that are made in the first round only. */
-  readonly once: (measure: Measure) => boolean;
+  /** What is measured in the first round only. */
+  readonly once: (measure: Measure, contender: Contender) => boolean;
   readonly effort: Effort;
 }
 
 export interface SessionLog {
-  say(text: string): void;
   sample(sample: Sample): void;
   failure(failure: Failure): void;
 }
@@ -33,8 +31,8 @@ export async function runSession(
   fabric: FabricPair | undefined,
   plan: SessionPlan,
   log: SessionLog,
+  stopped: AbortSignal,
 ): Promise<void> {
-  setMaxListeners(0);
   for (const ground of GROUNDS) {
     const measures = plan.measures.filter((measure) => measure.ground === ground);
     const contenders = plan.contenders.filter((one) => measures.some((measure) => measure.applies(one)));
@@ -43,10 +41,10 @@ export async function runSession(
     const standing = await bringUp(bed, contenders, log);
     for (let round = 1; round <= plan.rounds; round += 1) {
       for (const measure of measures) {
-        if (round > 1 && plan.once(measure)) continue;
         // Each round begins with another one: whoever comes first or last is not always the same.
         for (const { contender, tunnel } of rotate(standing, round - 1)) {
-          if (!measure.applies(contender)) continue;
+          if (!measure.applies(contender) || (round > 1 && plan.once(measure, contender))) continue;
+          stopped.throwIfAborted();
           const where = { contender: contender.name, measure: measure.name, round };
           try {
             await tunnel.ready();
@@ -93,7 +91,7 @@ function weigh(standing: readonly Standing[], log: SessionLog): void {
     const pids = tunnel.pids();
     if (pids.every((pid) => weighed.has(pid))) continue; // none, or those of a contender before it
     for (const pid of pids) weighed.add(pid);
-    const megabytes = (pids: readonly number[]): number => largestResidentBytes(pids) / 1e6;
+    const megabytes = (of: readonly number[]): number => largestResidentBytes(of) / 1e6;
     const agents = tunnel.agentPids();
     log.sample({
       contender: contender.name,
