@@ -1,5 +1,4 @@
 /** Tunnel devices that a contender's program makes and the bench configures. */
-import { until } from "../demo/wait.ts";
 import type { Host } from "../lab/host.ts";
 import { runCommand } from "../lab/namespaces.ts";
 import type { InnerAddresses } from "./contender.ts";
@@ -40,12 +39,9 @@ function deviceName(index: number): string {
   return `bench${index}`;
 }
 
-export async function deviceAppears(host: Host, device: string): Promise<void> {
-  await until(
-    `${device} on ${host.name}`,
-    async () => (await runCommand(["ip", "-n", host.namespace, "link", "show", device]), true),
-    { timeoutMs: 10_000, everyMs: 20 },
-  );
+export async function deviceExists(host: Host, device: string): Promise<boolean> {
+  const { stdout } = await runCommand(["ip", "-n", host.namespace, "-o", "link", "show"]);
+  return stdout.includes(`: ${device}:`);
 }
 
 export async function configureDevice(

@@ -8,6 +8,7 @@ import { BenchError } from "./bench-error.ts";
 
 export interface TunnelProcess {
   readonly pid: number;
+  ended(): boolean;
   /** Throws with the end of its log when it has ended by itself. */
   check(): void;
   stop(): Promise<void>;
@@ -30,16 +31,20 @@ export function startTunnelProcess(
   closeSync(log);
   const exited = once(child, "exit");
   exited.catch(() => {}); // it could not be started: check() says so
-  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const ended = (): boolean =>
+    child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
   return {
     pid: child.pid ?? 0,
+    ended,
     check: () => {
-      if (child.pid !== undefined && !ended()) return;
+      if (!ended()) return;
       const lastLines = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-5).join("\n");
-      throw new BenchError(`${name} on ${host.name} has ended: ${lastLines}`);
+      const how =
+        child.pid === undefined ? "cannot be started" : `has ended (${child.exitCode ?? child.signalCode})`;
+      throw new BenchError(`${name} on ${host.name} ${how}: ${lastLines}`);
     },
     stop: async () => {
-      if (child.pid === undefined || ended()) return;
+      if (ended()) return;
       child.kill("SIGKILL");
       await exited;
     },

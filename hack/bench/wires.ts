@@ -13,6 +13,10 @@ import { until } from "../demo/wait.ts";
 export type PathName = "path1" | "path2";
 export type Side = "left" | "right";
 
+export function otherSide(side: Side): Side {
+  return side === "left" ? "right" : "left";
+}
+
 export const PATH_ADDRESSES: Readonly<Record<PathName, Readonly<Record<Side, string>>>> = {
   path1: { left: "198.51.100.1", right: "198.51.100.2" },
   path2: { left: "203.0.113.1", right: "203.0.113.2" },

@@ -1,6 +1,6 @@
 /** No tunnel at all: the wire that all of them share. */
 import type { Contender } from "../contender.ts";
-import { pairUp } from "../pair.ts";
+import { packetsCross } from "../packets-cross.ts";
 import { PATH_ADDRESSES } from "../wires.ts";
 
 export const bareWire: Contender = {
@@ -8,8 +8,17 @@ export const bareWire: Contender = {
   title: "The bare wire",
   kind: "ceiling",
   version: "-",
-  start: (bed) => {
+  start: async (bed) => {
     const { left, right } = PATH_ADDRESSES.path1;
-    return pairUp(bed, { left: { ipv4: left }, right: { ipv4: right } }, []);
+    const ready = () => packetsCross(bed.left, right);
+    await ready();
+    return {
+      left: { ipv4: left },
+      right: { ipv4: right },
+      pids: () => [],
+      agentPids: () => [],
+      ready,
+      stop: async () => {},
+    };
   },
 };

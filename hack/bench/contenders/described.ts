@@ -13,10 +13,10 @@ import { readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { BenchError } from "../bench-error.ts";
 import type { Contender } from "../contender.ts";
-import { configureDevice, deviceAppears, type Slot } from "../device.ts";
-import { pairUp } from "../pair.ts";
-import { startTunnelProcess, type TunnelProcess } from "../tunnel-process.ts";
-import { PATH_ADDRESSES } from "../wires.ts";
+import type { Slot } from "../device.ts";
+import { startPair } from "../pair.ts";
+import { startTunnelProcess } from "../tunnel-process.ts";
+import { otherSide, PATH_ADDRESSES, type Side } from "../wires.ts";
 
 const MAX_FILE_BYTES = 64 << 10;
 
@@ -57,21 +57,16 @@ export function described(of: Description, place: Slot): Contender {
     title: of.title ?? of.name,
     kind: "reference",
     version: of.version,
-    start: async (bed) => {
-      const processes: TunnelProcess[] = [];
-      for (const side of ["right", "left"] as const) {
-        const other = side === "left" ? "right" : "left";
-        const words = fillIn(of[side], {
-          tun: place.device,
-          local: `${PATH_ADDRESSES.path1[side]}:${place.port}`,
-          peer: `${PATH_ADDRESSES.path1[other]}:${place.port}`,
-        });
-        processes.push(startTunnelProcess(bed, bed[side], of.name, words, of.env));
-        await deviceAppears(bed[side], place.device);
-        await configureDevice(bed[side], place.device, place.inner[side], of.mtu);
-      }
-      return pairUp(bed, place.inner, processes);
-    },
+    start: (bed) =>
+      startPair(bed, {
+        place,
+        mtu: of.mtu,
+        start: (side) => {
+          const address = (end: Side): string => `${PATH_ADDRESSES.path1[end]}:${place.port}`;
+          const values = { tun: place.device, local: address(side), peer: address(otherSide(side)) };
+          return startTunnelProcess(bed, bed[side], of.name, fillIn(of[side], values), of.env);
+        },
+      }),
   };
 }
 

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { runCommand } from "../../lab/namespaces.ts";
 import type { PeerBinary } from "../builds/peers.ts";
 import type { Contender } from "../contender.ts";
-import { configureDevice, deviceAppears, type Slot } from "../device.ts";
-import { pairUp } from "../pair.ts";
+import type { Slot } from "../device.ts";
+import { startPair } from "../pair.ts";
 import type { Testbed } from "../testbed.ts";
-import { startTunnelProcess, type TunnelProcess } from "../tunnel-process.ts";
-import { PATH_ADDRESSES, type Side } from "../wires.ts";
+import { startTunnelProcess } from "../tunnel-process.ts";
+import { otherSide, PATH_ADDRESSES, type Side } from "../wires.ts";
 
 const MTU = 1400;
 
@@ -20,16 +20,16 @@ export function nebula(binary: PeerBinary, certTool: PeerBinary, place: Slot): C
     version: binary.version,
     start: async (bed) => {
       const directory = await makeCertificates(bed, certTool, place);
-      const processes: TunnelProcess[] = [];
-      for (const side of ["left", "right"] as const) {
-        const config = join(directory, `${side}.yaml`);
-        writeFileSync(config, JSON.stringify(configOf(directory, side, place), null, 2)); // YAML is a superset
-        processes.push(startTunnelProcess(bed, bed[side], "nebula", [binary.path, "-config", config]));
-        await deviceAppears(bed[side], place.device);
-        await configureDevice(bed[side], place.device, { ipv4: place.inner[side].ipv4 }, MTU);
-      }
-      const { left, right } = place.inner;
-      return pairUp(bed, { left: { ipv4: left.ipv4 }, right: { ipv4: right.ipv4 } }, processes);
+      return startPair(bed, {
+        place,
+        mtu: MTU,
+        ipv4Only: true,
+        start: (side) => {
+          const config = join(directory, `${side}.yaml`);
+          writeFileSync(config, JSON.stringify(configOf(directory, side, place), null, 2)); // YAML is a superset
+          return startTunnelProcess(bed, bed[side], "nebula", [binary.path, "-config", config]);
+        },
+      });
     },
   };
 }
@@ -50,7 +50,7 @@ async function makeCertificates(bed: Testbed, certTool: PeerBinary, place: Slot)
 }
 
 function configOf(directory: string, side: Side, { device, inner, port }: Slot): object {
-  const other = side === "left" ? "right" : "left";
+  const other = otherSide(side);
   const anyone = [{ port: "any", proto: "any", host: "any" }];
   return {
     pki: {

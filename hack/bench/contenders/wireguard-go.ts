@@ -5,10 +5,10 @@ import { until } from "../../demo/wait.ts";
 import type { PeerBinary } from "../builds/peers.ts";
 import { BenchError } from "../bench-error.ts";
 import type { Contender } from "../contender.ts";
-import { configureDevice, deviceAppears, type Slot } from "../device.ts";
-import { pairUp } from "../pair.ts";
-import { startTunnelProcess, type TunnelProcess } from "../tunnel-process.ts";
-import { PATH_ADDRESSES, type Side } from "../wires.ts";
+import type { Slot } from "../device.ts";
+import { startPair } from "../pair.ts";
+import { startTunnelProcess } from "../tunnel-process.ts";
+import { otherSide, PATH_ADDRESSES, type Side } from "../wires.ts";
 
 /** 1500 less IPv6, UDP and WireGuard's own 32: what wg-quick chooses. */
 const MTU = 1420;
@@ -20,27 +20,26 @@ export function wireguardGo(name: string, title: string, binary: PeerBinary, pla
     title,
     kind: "peer",
     version: binary.version,
-    start: async (bed) => {
+    start: (bed) => {
       const keys = { left: generateKeyPairSync("x25519"), right: generateKeyPairSync("x25519") };
-      const processes: TunnelProcess[] = [];
-      for (const side of ["left", "right"] as const) {
-        const other = side === "left" ? "right" : "left";
-        const host = bed[side];
-        // Their sockets are named by the device alone and would be shared by all namespaces: each gets a /run of its own.
-        const ownRun = ["sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'];
-        const command = [...ownRun, binary.path, "--foreground", place.device];
-        const one = startTunnelProcess(bed, host, name, command, { LOG_LEVEL: "error" });
-        processes.push(one);
-        await deviceAppears(host, place.device);
-        const socket = `/proc/${one.pid}/root/run/wireguard/${place.device}.sock`;
-        await until(
-          `${name} takes its configuration`,
-          async () => (await configure(socket, settings(side, other, keys, place)), true),
-          { timeoutMs: 5_000, everyMs: 20 },
-        );
-        await configureDevice(host, place.device, place.inner[side], MTU);
-      }
-      return pairUp(bed, place.inner, processes);
+      return startPair(bed, {
+        place,
+        mtu: MTU,
+        start: (side) => {
+          // Their sockets are named by the device alone and would be shared by all namespaces: each gets a /run of its own.
+          const ownRun = ["sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'];
+          const command = [...ownRun, binary.path, "--foreground", place.device];
+          return startTunnelProcess(bed, bed[side], name, command, { LOG_LEVEL: "error" });
+        },
+        instruct: async (side, { pid }) => {
+          const socket = `/proc/${pid}/root/run/wireguard/${place.device}.sock`;
+          await until(
+            `${name} takes its configuration`,
+            async () => (await configure(socket, settings(side, keys, place)), true),
+            { timeoutMs: 5_000, everyMs: 20 },
+          );
+        },
+      });
     },
   };
 }
@@ -48,7 +47,8 @@ export function wireguardGo(name: string, title: string, binary: PeerBinary, pla
 type Keys = Readonly<Record<Side, { readonly publicKey: KeyObject; readonly privateKey: KeyObject }>>;
 
 /** wireguard.com/xplatform: a set operation. */
-function settings(own: Side, other: Side, keys: Keys, { port }: Slot): string {
+function settings(own: Side, keys: Keys, { port }: Slot): string {
+  const other = otherSide(own);
   return [
     "set=1",
     `private_key=${rawKey(keys[own].privateKey, "d")}`,
