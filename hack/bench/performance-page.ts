@@ -14,7 +14,7 @@ import { COLUMNS, formatSpread, type Column } from "./table.ts";
 /** Fifty rounds of everything take two megabytes. */
 const MAX_FILE_BYTES = 16 << 20;
 
-/** What the issue asks for and where it stands; `less` where less is better. */
+/** The ratios in the order of the page. */
 const GOALS: readonly {
   readonly ratio: keyof Result["ratios"];
   readonly what: string;
@@ -106,7 +106,10 @@ function goalRows({ ratios }: Result): string[][] {
 
 function figuresTable({ contenders, summary }: Result): string {
   const columns = COLUMNS.filter(({ figure }) => contenders.some(({ name }) => summary[name]?.[figure]));
-  const shown = contenders.filter(({ name }) => columns.some(({ figure }) => summary[name]?.[figure]));
+  // A reference is somebody's own program: others could not measure it again.
+  const shown = contenders.filter(
+    ({ name, kind }) => kind !== "reference" && columns.some(({ figure }) => summary[name]?.[figure]),
+  );
   const rows = columns.map(({ head, figure, digits }) => [
     head,
     ...shown.map(({ name }) => formatSpread(summary[name]?.[figure], digits)),
