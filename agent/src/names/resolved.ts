@@ -49,7 +49,8 @@ async function resolvectl(args: readonly string[]): Promise<void> {
   try {
     await run("resolvectl", args, { timeout: COMMAND_TIMEOUT_MS });
   } catch (cause) {
-    const said = String((cause as { stderr?: unknown }).stderr ?? "").trim() || String(cause);
+    const { stderr } = cause as { stderr?: string };
+    const said = stderr?.trim() || String(cause);
     throw new AgentError("RESOLVED_REFUSES", `resolvectl ${args[0]}: ${said.slice(0, 200)}`, { cause });
   }
 }

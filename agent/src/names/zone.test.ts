@@ -122,7 +122,7 @@ const prefix = fc.oneof(
 const backwardOf = (address: string, family: 4 | 6): string => {
   if (family === 4) return `${address.split(".").toReversed().join(".")}.in-addr.arpa`;
   const digits = addressToNumber(address).toString(16).padStart(32, "0");
-  return `${[...digits].toReversed().join(".")}.ip6.arpa`;
+  return `${digits.split("").toReversed().join(".")}.ip6.arpa`;
 };
 
 it("claims the backward names of its pools, all of them and no other", () => {
@@ -133,15 +133,17 @@ it("claims the backward names of its pools, all of them and no other", () => {
       const base = (host / size) * size;
       const whole = { family, base: 0n, prefixLength: 0 };
       const pool = `${nthAddress(whole, base)}/${length}`;
-      const { reverse, answer } = createZone({ ...init, pools: [pool] });
-      expect(reverse.length).toBeLessThanOrEqual(128);
+      const zone = createZone({ ...init, pools: [pool] });
+      expect(zone.reverse.length).toBeLessThanOrEqual(128);
       const address = nthAddress(whole, any % (1n << bits));
       const inside = nthAddress(whole, base + (any % size));
       for (const one of [address, inside]) {
         const name = backwardOf(one, family);
         const ours = cidrContains(parseCidr(pool), one);
-        expect(reverse.some((zoneName) => name === zoneName || name.endsWith(`.${zoneName}`))).toBe(ours);
-        expect(answer({ name, type: TYPE.PTR }) !== null).toBe(ours);
+        expect(zone.reverse.some((zoneName) => name === zoneName || name.endsWith(`.${zoneName}`))).toBe(
+          ours,
+        );
+        expect(zone.answer({ name, type: TYPE.PTR }) !== null).toBe(ours);
       }
     }),
   );

@@ -18,8 +18,9 @@ use crate::udp::{MAX_RECEIVE_BYTES, Outgoing};
 
 /// Merged receives of one turn and socket: half a megabyte at most.
 const RECEIVES_PER_TURN: usize = 8;
-/// Packets of the host taken in one turn, and their bytes: what one round of sending carries.
+/// Packets of the host taken in one turn: what one round of sending carries.
 const TUNNEL_PACKETS_PER_TURN: usize = 128;
+/// And their bytes: eight of the largest.
 const TUNNEL_BYTES_PER_TURN: usize = 512 << 10;
 
 impl Engine {

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// RFC 8289 §4.2 and §4.3 ask for the largest usual round trip and a twentieth of it. Ours knows the path's: four round trips, so
-/// that a sender sees the answer to one drop before the next.
+/// RFC 8289 §4.3 asks for the largest usual round trip. Ours knows the path's: four of them, so that a sender sees the answer to one
+/// drop before the next.
 const ROUND_TRIPS: u32 = 4;
+/// Shorter than that, two busy hosts need for a round trip.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
+/// Twice what the RFC takes, for paths by satellite.
 const MAX_INTERVAL: Duration = Duration::from_millis(200);
+/// RFC 8289 §4.2: a packet may wait for a twentieth to a tenth of it.
 const TARGET_PART: u32 = 10;
 
 #[derive(Debug)]

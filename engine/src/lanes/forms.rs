@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use crate::frames::CloseCode;
 use crate::packet::{MAX_PACKET_BYTES, Offload, Transport, split};
 
+/// Length, segment and form.
 pub const RECORD_HEADER_BYTES: usize = 6;
 const FORM: usize = RECORD_HEADER_BYTES - 1;
 const COMPLETE: u8 = 0x00;

@@ -15,6 +15,7 @@ use crate::policy::{DropCounters, DropReason};
 const FEED_BYTES: usize = 64 << 10;
 /// Of what others send, bulk may have an eighth while it waits, so that it never starves.
 const BULK_SHARE: usize = 8;
+/// What it is owed at most: the largest packet.
 const MAX_SHARE_BYTES: usize = 64 << 10;
 
 /// What carries packets to the peer.
@@ -42,6 +43,7 @@ pub struct LaneStream {
 
 impl LaneStream {
     pub const COUNT: usize = TrafficClass::COUNT * LaneStream::MAX_SHARDS;
+    /// Of any class.
     const MAX_SHARDS: usize = 4;
 
     pub fn index(self) -> usize {

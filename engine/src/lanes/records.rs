@@ -11,6 +11,7 @@ use crate::packet::Offload;
 
 /// The first byte of a lane stream: IP packets as records. Other values are reserved.
 const RECORDS: u8 = 0x01;
+/// Kind and class.
 const PREAMBLE_BYTES: usize = 2;
 
 pub fn preamble(class: TrafficClass) -> Bytes {

@@ -6,9 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Offload;
 
+/// RFC 791 §3.1, without options.
 const IPV4_HEADER_BYTES: usize = 20;
+/// RFC 8200 §3.
 const IPV6_HEADER_BYTES: usize = 40;
+/// RFC 9293 §3.1, without options.
 const TCP_HEADER_BYTES: usize = 20;
+/// RFC 768.
 const UDP_HEADER_BYTES: usize = 8;
 /// Linux sends no smaller ones (TCP_MIN_SND_MSS).
 const MIN_TCP_SEGMENT: u16 = 48;

@@ -11,7 +11,8 @@ use super::{MAX_HEADER_BYTES, MAX_PACKET_BYTES, Offload};
 
 const FIN: u8 = 0x01;
 const PUSH: u8 = 0x08;
-const CONGESTION_WINDOW_REDUCED: u8 = 0x80;
+/// RFC 3168 §6.1.2.
+const CWR: u8 = 0x80;
 
 const IPV4_TOTAL: usize = 2;
 const IPV4_ID: usize = 4;
@@ -74,7 +75,7 @@ fn adapt(
             header[TCP_FLAGS] &= !(FIN | PUSH);
         }
         if number > 0 {
-            header[TCP_FLAGS] &= !CONGESTION_WINDOW_REDUCED;
+            header[TCP_FLAGS] &= !CWR;
         }
     }
     write_lengths(packet, transport, packet.len());
@@ -183,7 +184,7 @@ impl Merge {
                 let sequence = |header: &[u8]| {
                     u32::from_be_bytes([header[4], header[5], header[6], header[7]])
                 };
-                let varying = FIN | PUSH | CONGESTION_WINDOW_REDUCED;
+                let varying = FIN | PUSH | CWR;
                 ours[..TCP_SEQUENCE] == theirs[..TCP_SEQUENCE]
                     && sequence(theirs) == sequence(ours).wrapping_add(self.payload_bytes as u32)
                     && ours[8..TCP_FLAGS] == theirs[8..TCP_FLAGS]
@@ -342,10 +343,10 @@ mod tests {
             changed[at] ^= 1 << bit;
             // These differ within one cut.
             let tcp_at = |field: usize| tcp && at == transport.offset + field;
-            let free = (!six && (4..6).contains(&at)) || (!six && (10..12).contains(&at))
+            let free = (!six && [4, 5, 10, 11].contains(&at))
                 || (transport.checksum_offset()..transport.checksum_offset() + 2).contains(&at)
                 || (!tcp && (transport.offset + 4..transport.offset + 6).contains(&at))
-                || (tcp_at(TCP_FLAGS) && (1u8 << bit) & (FIN | PUSH | CONGESTION_WINDOW_REDUCED) != 0);
+                || (tcp_at(TCP_FLAGS) && (1u8 << bit) & (FIN | PUSH | CWR) != 0);
             prop_assert_eq!(merge.push(Bytes::from(changed)).is_ok(), free);
         }
 

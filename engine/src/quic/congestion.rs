@@ -29,6 +29,7 @@ const QUEUE_DELAY: Duration = Duration::from_millis(5);
 
 /// As much in flight makes no queue.
 const QUIET_BYTES: u64 = 4 << 10;
+/// A quiet path is asked every 200 ms (paths/table.rs): ten answers.
 const QUIET_PERIOD: Duration = Duration::from_secs(2);
 
 /// What the controllers of one connection know together. All of it is written and read by the packet thread; the atomics are

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 
 use crate::packet::{Headers, Offload, TransportKind};
 
+/// sizeof(struct virtio_net_hdr).
 pub const VNET_BYTES: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
@@ -13,7 +14,8 @@ const TYPE_TCP6: u8 = 4;
 const TYPE_UDP: u8 = 5;
 /// The first packet of a cut has the congestion-window-reduced flag, the others not.
 const TYPE_ECN: u8 = 0x80;
-const CONGESTION_WINDOW_REDUCED: u8 = 0x80;
+/// RFC 3168 §6.1.2.
+const CWR: u8 = 0x80;
 
 /// The header in the byte order of the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +108,7 @@ impl VnetHeader {
                 (TransportKind::Tcp { .. }, false) => TYPE_TCP6,
             };
             if let TransportKind::Tcp { flags } = transport.kind
-                && flags & CONGESTION_WINDOW_REDUCED != 0
+                && flags & CWR != 0
             {
                 header.kind |= TYPE_ECN;
             }
