@@ -13,6 +13,8 @@ pub mod config;
 pub mod desired;
 pub mod engine;
 pub mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod lanes;
 pub mod log;
 #[allow(unsafe_code)]

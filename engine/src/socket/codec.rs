@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 16;
 
 /// A request that can't be carried out; its id where one could be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRequest {
+pub(crate) struct BadRequest {
     pub id: u32,
     pub error: CommandError,
 }
@@ -38,7 +38,7 @@ pub(super) fn has_message(input: &[u8]) -> bool {
 }
 
 /// Takes one complete message from the front of `input`; None when more bytes are needed.
-pub(super) fn take_message(input: &mut BytesMut) -> Result<Option<Bytes>, CommandError> {
+pub(crate) fn take_message(input: &mut BytesMut) -> Result<Option<Bytes>, CommandError> {
     let Some(length) = announced_bytes(input) else {
         return Ok(None);
     };
@@ -54,7 +54,7 @@ pub(super) fn take_message(input: &mut BytesMut) -> Result<Option<Bytes>, Comman
 }
 
 /// Parses in two steps, the command's type first, so that nothing of unknown shape is ever kept in memory.
-pub(super) fn read_request(message: &[u8]) -> Result<Request, BadRequest> {
+pub(crate) fn read_request(message: &[u8]) -> Result<Request, BadRequest> {
     let head: Head = parse(message).map_err(|error| BadRequest {
         id: parse::<OnlyId>(message).map_or(NO_REQUEST, |only| only.id),
         error,

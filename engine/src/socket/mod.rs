@@ -12,7 +12,7 @@
 #[cfg(test)]
 mod bindings;
 mod bounded;
-mod codec;
+pub(crate) mod codec;
 mod connection;
 mod listener;
 pub mod messages;

@@ -5,7 +5,7 @@
 
 mod device;
 mod netlink;
-mod vnet;
+pub(crate) mod vnet;
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
@@ -174,7 +174,7 @@ impl Tunnel {
 }
 
 /// Reads the kernel's header and leaves the room of a record's in its place.
-fn from_host(mut bytes: BytesMut) -> FromHost {
+pub(crate) fn from_host(mut bytes: BytesMut) -> FromHost {
     let Some(vnet) = bytes.first_chunk::<VNET_BYTES>().map(VnetHeader::read) else {
         return FromHost::Malformed;
     };
