@@ -10,7 +10,7 @@ use fabric_engine::engine::{Engine, Parts, instance_id};
 use fabric_engine::log;
 use fabric_engine::os::{Priority, TerminationSignals, drop_privileges, request_exact_waits};
 use fabric_engine::panics;
-use fabric_engine::quic::ResetKey;
+use fabric_engine::quic::{Cipher, ResetKey};
 use fabric_engine::socket::messages::{HelloResult, PROTOCOL_VERSION};
 use fabric_engine::socket::{Server, ServerConfig};
 use fabric_engine::udp::UdpSockets;
@@ -82,11 +82,14 @@ fn config_path() -> Result<PathBuf, Failure> {
     }
 }
 
-/// What the host did not grant, for whoever looks after it.
+/// What the host did not grant or is slow at, for whoever looks after it.
 fn notes(sockets: &UdpSockets, no_priority: Option<&io::Error>) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(error) = no_priority {
         notes.push(format!("real-time priority refused: {error}"));
+    }
+    if Cipher::fastest() == Cipher::ChaCha20Poly1305 {
+        notes.push("ChaCha20-Poly1305 is offered first: this CPU is slower at AES".to_owned());
     }
     if let Some(bytes) = sockets
         .iter()

@@ -51,6 +51,7 @@ impl Engine {
             let mut packets = self.udp_memory.take(received.bytes);
             while !packets.is_empty() {
                 let packet = packets.split_to(received.segment_bytes.min(packets.len()));
+                let packet = self.udp_memory.apart(packet);
                 self.receive_packet(received.remote, received.local, packet);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::class::TrafficClass;
 use super::forms::{RECORD_HEADER_BYTES, RecordHeader};
@@ -13,15 +13,21 @@ use crate::packet::Offload;
 const RECORDS: u8 = 0x01;
 /// Kind and class.
 const PREAMBLE_BYTES: usize = 2;
+/// Each chunk holds the memory of the packet that it came in. Smaller ones are copied, together: a peer that sends a record byte by
+/// byte makes us hold the record, not as many packets.
+const SMALL_BYTES: usize = 256;
 
 pub fn preamble(class: TrafficClass) -> Bytes {
     Bytes::copy_from_slice(&[RECORDS, class.number()])
 }
 
-/// Cuts one lane stream into packets, without copying them. What it holds is bounded by one record and the chunk with its end.
+/// Cuts one lane stream into packets, without copying them. What it holds is bounded by one record and the chunk with its end, and
+/// by so many packets as that is of `SMALL_BYTES`.
 #[derive(Default)]
 pub struct RecordReader {
     chunks: VecDeque<Bytes>,
+    /// Small chunks behind the others.
+    small: BytesMut,
     available: usize,
     class: Option<TrafficClass>,
     header: Option<RecordHeader>,
@@ -29,9 +35,19 @@ pub struct RecordReader {
 
 impl RecordReader {
     pub fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.available += bytes.len();
+        self.available += bytes.len();
+        if bytes.len() < SMALL_BYTES {
+            self.small.extend_from_slice(&bytes);
+        } else {
+            self.settle_small();
             self.chunks.push_back(bytes);
+        }
+    }
+
+    /// Puts the small chunks where they belong.
+    fn settle_small(&mut self) {
+        if !self.small.is_empty() {
+            self.chunks.push_back(self.small.split().freeze());
         }
     }
 
@@ -87,6 +103,9 @@ impl RecordReader {
     fn take(&mut self, mut bytes: usize, mut each: impl FnMut(Bytes)) {
         self.available -= bytes;
         while bytes > 0 {
+            if self.chunks.is_empty() {
+                self.settle_small();
+            }
             let Some(front) = self.chunks.front_mut() else {
                 return;
             };
@@ -157,5 +176,27 @@ mod tests {
             refusal(&[1, 0, 0, 0, 9, 0, 0, 0x30]),
             CloseCode::ProtocolError
         );
+    }
+
+    #[test]
+    fn a_record_byte_by_byte_is_held_once() {
+        let mut reader = RecordReader::default();
+        reader.push(preamble(TrafficClass::Bulk));
+        reader.push(
+            packet_of(&[7; 60_000], Offload::Complete)
+                .record()
+                .slice(..50_000),
+        );
+        let mut parts = Vec::new();
+        let packet = Bytes::from(vec![7; 1_200]);
+        for _ in 50_000..60_006 {
+            assert_eq!(reader.next(&mut parts), Ok(None));
+            reader.push(packet.slice(..1));
+        }
+        assert!(packet.is_unique(), "no packet is held for one byte of it");
+        assert!(reader.chunks.len() < 3 && reader.small.capacity() < 40_000);
+        let read = reader.next(&mut parts).expect("a record");
+        assert_eq!(read, Some((TrafficClass::Bulk, Offload::Complete)));
+        assert_eq!(parts.concat(), [7; 60_000]);
     }
 }

@@ -114,6 +114,9 @@ impl Headers {
             return true;
         };
         let payload = total.saturating_sub(transport.payload);
+        if payload == 0 {
+            return false;
+        }
         match transport.kind {
             TransportKind::Tcp { .. } => segment >= MIN_TCP_SEGMENT,
             TransportKind::Udp => payload.div_ceil(segment.into()) <= MAX_UDP_SEGMENTS,

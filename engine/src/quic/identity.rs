@@ -14,6 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate::not_after_ms;
+use super::cipher::Cipher;
 use super::trust::{Fingerprint, Trust};
 use super::verifier::{PeerVerifier, only_uri, trust_domain, verify_chain};
 
@@ -175,14 +176,12 @@ fn unusable(error: rustls::Error) -> IdentityError {
     IdentityError::Invalid(error.to_string())
 }
 
-/// ring, with AES-128-GCM first: the fastest suite on every CPU with AES instructions.
+/// ring, with the cipher first that this CPU is faster at.
 fn crypto_provider() -> CryptoProvider {
-    let mut provider = provider::default_provider();
-    provider.cipher_suites = vec![
-        provider::cipher_suite::TLS13_AES_128_GCM_SHA256,
-        provider::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-    ];
-    provider
+    CryptoProvider {
+        cipher_suites: Cipher::fastest().suites(),
+        ..provider::default_provider()
+    }
 }
 
 fn certificates(pem: &[String]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {

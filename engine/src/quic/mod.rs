@@ -3,6 +3,7 @@
 
 mod carrier;
 mod certificate;
+mod cipher;
 mod congestion;
 mod connection;
 mod connection_paths;
@@ -26,6 +27,7 @@ mod verifier;
 #[cfg(test)]
 mod verifier_tests;
 
+pub use cipher::Cipher;
 pub use connection::{
     Closed, Connection, ConnectionEvent, Established, PathFacts, StreamBytes, Transmit,
 };

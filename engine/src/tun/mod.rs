@@ -114,6 +114,10 @@ impl Tunnel {
         match self.device.read(arena.room(ROOM_BYTES)) {
             Ok(bytes) => Ok(Some(from_host(arena.take(bytes)))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            // The kernel had a packet which its header can't describe, and dropped it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(Some(FromHost::Malformed))
+            }
             Err(error) => Err(error),
         }
     }

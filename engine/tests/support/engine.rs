@@ -48,8 +48,17 @@ impl EngineProcess {
 
     /// The same with these limits for its tunnel.
     pub fn start_with(node: &Node, tunnel: serde_json::Value) -> Self {
+        Self::start_with_offloads(node, tunnel, json!({}))
+    }
+
+    /// The same with these offloads.
+    pub fn start_with_offloads(
+        node: &Node,
+        tunnel: serde_json::Value,
+        offloads: serde_json::Value,
+    ) -> Self {
         let dir = make_dir();
-        let config = write_config(&dir, node, tunnel);
+        let config = write_config(&dir, node, tunnel, offloads);
         let mut child = Process::new(env!("CARGO_BIN_EXE_fabric-engine"))
             .arg("--config")
             .arg(config)
@@ -208,7 +217,12 @@ pub fn desired(node: &Node, authority: Authority, peers: Vec<PeerIntent>) -> Des
     }
 }
 
-fn write_config(dir: &Path, node: &Node, tunnel: serde_json::Value) -> PathBuf {
+fn write_config(
+    dir: &Path,
+    node: &Node,
+    tunnel: serde_json::Value,
+    offloads: serde_json::Value,
+) -> PathBuf {
     let key = dir.join("node.key");
     fs::write(&key, &node.key_pem).expect("a key file");
     let config = json!({
@@ -218,6 +232,7 @@ fn write_config(dir: &Path, node: &Node, tunnel: serde_json::Value) -> PathBuf {
         "stateDir": dir,
         "listen": ["127.0.0.1:0"],
         "tunnel": tunnel,
+        "offloads": offloads,
     });
     let path = dir.join("engine.json");
     fs::write(&path, config.to_string()).expect("a configuration");
