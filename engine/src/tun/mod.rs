@@ -191,6 +191,10 @@ pub(crate) fn from_host(mut bytes: BytesMut) -> FromHost {
         Undone::Known(offload) => offload,
         Undone::Checksum(start, at) => {
             finish_checksum(&mut bytes[VNET_BYTES..], start, at);
+            // A sum belongs behind what we read.
+            if Headers::parse(&bytes[VNET_BYTES..]) != Some(headers) {
+                return FromHost::Malformed;
+            }
             Offload::Complete
         }
     };
