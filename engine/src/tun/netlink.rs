@@ -44,10 +44,8 @@ impl Netlink {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the kernel just gave us this descriptor and nobody else owns it.
-        Ok(Netlink {
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-            interface,
-        })
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Netlink { fd, interface })
     }
 
     /// Sets the MTU and brings the link up.
