@@ -293,7 +293,7 @@ fn no_packet_loses_the_tunnel(offloads: bool) {
             _ => packet[4..6].copy_from_slice(&(total - 40).to_be_bytes()),
         }
         scene.send(&packet, SEGMENTS[round % SEGMENTS.len()], UNFINISHED);
-        if round % 32 == 0 {
+        if round.is_multiple_of(32) {
             scene.converse();
         }
     }
@@ -329,7 +329,7 @@ fn cuts_in_any_order_are_packets_or_dropped() {
         scene.datagram(part(number / 2, 0, index % 2, &one));
         scene.datagram(part(number, 0, 2, &one[..27]));
         scene.datagram(part(number, 0, 3, &[]));
-        if number % 32 == 0 {
+        if number.is_multiple_of(32) {
             scene.converse();
         }
     }
