@@ -133,17 +133,17 @@ it("claims the backward names of its pools, all of them and no other", () => {
       const base = (host / size) * size;
       const whole = { family, base: 0n, prefixLength: 0 };
       const pool = `${nthAddress(whole, base)}/${length}`;
-      const zone = createZone({ ...init, pools: [pool] });
-      expect(zone.reverse.length).toBeLessThanOrEqual(128);
+      const narrow = createZone({ ...init, pools: [pool] });
+      expect(narrow.reverse.length).toBeLessThanOrEqual(128);
       const address = nthAddress(whole, any % (1n << bits));
       const inside = nthAddress(whole, base + (any % size));
       for (const one of [address, inside]) {
         const name = backwardOf(one, family);
         const ours = cidrContains(parseCidr(pool), one);
-        expect(zone.reverse.some((zoneName) => name === zoneName || name.endsWith(`.${zoneName}`))).toBe(
+        expect(narrow.reverse.some((zoneName) => name === zoneName || name.endsWith(`.${zoneName}`))).toBe(
           ours,
         );
-        expect(zone.answer({ name, type: TYPE.PTR }) !== null).toBe(ours);
+        expect(narrow.answer({ name, type: TYPE.PTR }) !== null).toBe(ours);
       }
     }),
   );

@@ -137,7 +137,6 @@ impl Noise {
     /// flight must not count as what the path takes.
     fn on_round_trip(&mut self, round_trip: Duration, in_flight: u64, now: Instant) {
         self.round_trip = round_trip;
-        self.shortest = self.shortest.min(round_trip);
         if in_flight <= QUIET_BYTES {
             self.quiet = Some(self.quiet.map_or(round_trip, |quiet| quiet.min(round_trip)));
         }
@@ -145,6 +144,7 @@ impl Noise {
             self.shortest = self.quiet.take().unwrap_or(self.shortest);
             self.since = now;
         }
+        self.shortest = self.shortest.min(round_trip);
     }
 
     /// Whether what was lost now is noise.
