@@ -22,6 +22,7 @@ pub mod os;
 pub mod packet;
 pub mod panics;
 pub mod policy;
+pub mod pressure;
 pub mod quic;
 pub mod session;
 pub mod socket;

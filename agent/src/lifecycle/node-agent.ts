@@ -257,6 +257,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   function onEvent(event: Event): void {
     if (event.type === "pathChanged") tellPath(event);
     if (event.type === "expired") log.info({ what: event.what }, "the engine let go of what had expired");
+    if (event.type === "pressure") tellPressure(event);
     if (event.type === "resync") void observeEngine();
     else member?.engineEvent(event);
   }
@@ -266,6 +267,15 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     const failed = reason !== null && reason !== "peer_unavailable" && status === "closed";
     if (failed) log.warn({ peer, remote, reason }, "a path to a peer failed");
     else log.debug({ peer, remote, status, reason }, "path");
+  }
+
+  /** At most once a second for the node and for each peer; what the status says of the node is seen anew. */
+  function tellPressure({ peer, level, score, reasons }: Extract<Event, { type: "pressure" }>): void {
+    const names = reasons.map(({ reason }) => reason);
+    if (peer === null) {
+      log.info({ level, score, reasons: names }, "pressure on this node");
+      void observeEngine();
+    } else log.debug({ peer, level, score, reasons: names }, "pressure on the way to a peer");
   }
 
   function onApplied(changed: readonly string[]): void {

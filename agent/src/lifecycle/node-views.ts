@@ -57,6 +57,8 @@ export function statusView(known: NodeKnowledge): StatusView {
       instanceId: link.hello?.instanceId ?? null,
       interface: engine?.tunnel?.interface ?? null,
       notes: engine?.notes ?? [],
+      pressure: engine?.pressure ?? null,
+      offloads: engine?.offloads ?? null,
     },
     peers: { known: snapshot?.body.peers.length ?? 0, direct: member?.directPeers ?? 0 },
     names,
@@ -92,6 +94,11 @@ function peerView(
     bytes: { sent: state?.txBytes ?? 0, received: state?.rxBytes ?? 0 },
     packets: { sent: state?.txPackets ?? 0, received: state?.rxPackets ?? 0 },
     dropped: state?.dropped ?? {},
+    classes: state?.classes ?? {},
+    datagrams: { packets: state?.rxDatagrams ?? 0, bytes: state?.rxDatagramBytes ?? 0 },
+    pressure: state?.pressure ?? null,
+    remotePressure: state?.remotePressure ?? null,
+    bulkBytesPerSecond: state?.bulkBytesPerSecond ?? null,
     lastFailure: failure
       ? { code: failure.code, message: failure.message, at: toSeconds(failure.atMs) }
       : null,

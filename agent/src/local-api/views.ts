@@ -2,7 +2,7 @@
  * What the local API answers. Field names are stable: `fabric status -o json` prints these as they are.
  * Times are unix seconds.
  */
-import type { PathStatus } from "@saf/engine";
+import type { OffloadState, PathStatus, PeerState, Pressure, RemotePressure } from "@saf/engine";
 import type { DocumentOrder } from "@saf/protocol";
 import type { LoggedError } from "../telemetry/error-log.ts";
 
@@ -43,6 +43,10 @@ export interface StatusView {
     readonly instanceId: string | null;
     readonly interface: string | null;
     readonly notes: readonly string[];
+    /** How hard it is for this node to carry what is asked of it; null: the engine was not seen yet. */
+    readonly pressure: Pressure | null;
+    /** What is left to the kernel or the network card; `notes` say why one is not. */
+    readonly offloads: OffloadState | null;
   };
   readonly peers: { readonly known: number; readonly direct: number };
   readonly names: NamesView;
@@ -94,6 +98,16 @@ export interface PeerView {
   readonly packets: { readonly sent: number; readonly received: number };
   /** Packets not passed on, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** By traffic class; a class in which nothing happened is absent. */
+  readonly classes: PeerState["classes"];
+  /** Of what was received, what came as datagrams, which do not name their class. */
+  readonly datagrams: { readonly packets: number; readonly bytes: number };
+  /** How hard it is to carry to it what is asked; null without a session. */
+  readonly pressure: Pressure | null;
+  /** What it says of itself; null: nothing lately. */
+  readonly remotePressure: RemotePressure | null;
+  /** Bulk goes no faster, because the peer or urgent packets to it suffer. */
+  readonly bulkBytesPerSecond: number | null;
   readonly lastFailure: { readonly code: string; readonly message: string; readonly at: number } | null;
 }
 

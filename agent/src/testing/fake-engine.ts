@@ -33,6 +33,14 @@ export interface FakeEngine {
   disconnect(): void;
 }
 
+const ALL_OFFLOADS = {
+  tunChecksum: true,
+  tunTcpSegmentation: true,
+  tunUdpSegmentation: true,
+  udpSegmentation: true,
+  udpCoalescing: true,
+};
+
 export function createFakeEngine(): FakeEngine {
   const applied: Desired[] = [];
   const sent: SentMessage[] = [];
@@ -57,11 +65,24 @@ export function createFakeEngine(): FakeEngine {
     const peers = desired?.peers.map((peer) => peerState(peer.id, peer.spiffeId)) ?? [];
     const tunnel = desired?.tunnel ? { interface: "fabric0", ...desired.tunnel } : null;
     const revision = desired?.revision ?? 0;
-    return { ...hello(), revision, identity: null, tunnel, listen: [], peers, counters: {}, notes: [] };
+    const quiet = { pressure: { level: "nominal" as const, score: 0, reasons: [], classes: {} }, notes: [] };
+    return {
+      ...hello(),
+      ...quiet,
+      revision,
+      identity: null,
+      tunnel,
+      listen: [],
+      peers,
+      counters: {},
+      offloads: ALL_OFFLOADS,
+    };
   }
 
   function peerState(id: string, spiffeId: string): PeerState {
-    const counts = { txPackets: 0, rxPackets: 0, txBytes: 0, rxBytes: 0, dropped: {} };
+    const counts = { txPackets: 0, rxPackets: 0, txBytes: 0, rxBytes: 0, dropped: {}, classes: {} };
+    const datagrams = { rxDatagrams: 0, rxDatagramBytes: 0 };
+    const pressures = { pressure: null, remotePressure: null, bulkBytesPerSecond: null };
     const path = { remote: null, rttMicros: null, mtu: null, sinceMs: 0, remoteAuthority: null, paths: [] };
     const failure = id === "operator" ? lastFailure : null;
     return {
@@ -70,6 +91,8 @@ export function createFakeEngine(): FakeEngine {
       session: sessions.has(id) ? "ready" : "none",
       ...path,
       ...counts,
+      ...datagrams,
+      ...pressures,
       lastFailure: failure,
     };
   }

@@ -25,7 +25,15 @@ const unenrolled: StatusView = {
   snapshot: null,
   operator: { connected: false, lastAckAt: null, endpoints: [] },
   certificate: null,
-  engine: { connected: true, version: "0.1.0", instanceId: "i", interface: null, notes: [] },
+  engine: {
+    connected: true,
+    version: "0.1.0",
+    instanceId: "i",
+    interface: null,
+    notes: [],
+    pressure: null,
+    offloads: null,
+  },
   peers: { known: 0, direct: 0 },
   names: { zone: null, mode: null, server: "127.0.0.74:53", problem: null },
   join: null,
@@ -47,7 +55,26 @@ const running: StatusView = {
   snapshot: { term: 1, epoch: 7, issuedAt: NOW - 10, expiresAt: NOW + 43_190 },
   operator: { connected: true, lastAckAt: NOW - 2, endpoints: ["192.0.2.1:7443"] },
   certificate: { notBefore: NOW - 3600, notAfter: NOW + 82_800 },
-  engine: { connected: true, version: "0.1.0", instanceId: "i", interface: "fabric0", notes: [] },
+  engine: {
+    connected: true,
+    version: "0.1.0",
+    instanceId: "i",
+    interface: "fabric0",
+    notes: ["offload tunUdpSegmentation turned off by the configuration"],
+    pressure: {
+      level: "warning",
+      score: 70,
+      reasons: [{ reason: "memory", score: 70 }],
+      classes: { bulk: "warning" },
+    },
+    offloads: {
+      tunChecksum: true,
+      tunTcpSegmentation: true,
+      tunUdpSegmentation: false,
+      udpSegmentation: true,
+      udpCoalescing: true,
+    },
+  },
   peers: { known: 4, direct: 3 },
   names: { zone: "home.fabric.internal", mode: "systemd-resolved", server: "127.0.0.74:53", problem: null },
 };
@@ -76,6 +103,11 @@ const peers: PeersView = {
       bytes: { sent: 1_500_000, received: 900 },
       packets: { sent: 3, received: 4 },
       dropped: { source: 2, queue: 1 },
+      classes: {},
+      datagrams: { packets: 0, bytes: 0 },
+      pressure: null,
+      remotePressure: null,
+      bulkBytesPerSecond: null,
       lastFailure: null,
     },
   ],
@@ -138,6 +170,11 @@ describe("fabric status", () => {
     expect(stdout).toMatch(/^Operator +connected, heard 2s ago$/m);
     expect(stdout).toMatch(/^Peers +3 of 4 direct$/m);
     expect(stdout).toMatch(/^Names +home\.fabric\.internal by systemd-resolved, from 127\.0\.0\.74:53$/m);
+    expect(stdout).toMatch(/^Pressure +warning \(70 of 100\), memory 70, bulk warning$/m);
+    expect(stdout).toMatch(
+      /^Offloads +tunChecksum, tunTcpSegmentation, udpSegmentation, udpCoalescing; without tunUdpSegmentation$/m,
+    );
+    expect(stdout).toMatch(/^Note +offload tunUdpSegmentation turned off by the configuration$/m);
   });
 
   it("says why the host does not find the names by itself", async () => {

@@ -22,6 +22,8 @@ export function renderStatus(status: StatusView, nowSeconds: number): string {
     ["Snapshot", snapshotText(status, nowSeconds)],
     ["Certificate", status.certificate && `expires ${formatMoment(status.certificate.notAfter, nowSeconds)}`],
     ["Engine", engineText(status)],
+    ["Pressure", pressureText(status)],
+    ["Offloads", offloadsText(status)],
     ["Candidates", status.candidates.join(", ")],
     ["Agent", `${status.agentVersion}, started ${formatMoment(status.startedAt, nowSeconds)}`],
     ...status.engine.notes.map((text) => ["Note", text] as const),
@@ -61,6 +63,24 @@ function operatorText({ operator }: StatusView, nowSeconds: number): string {
 function snapshotText({ snapshot }: StatusView, nowSeconds: number): string | null {
   if (snapshot === null) return null;
   return `term ${snapshot.term} epoch ${snapshot.epoch}, expires ${formatMoment(snapshot.expiresAt, nowSeconds)}`;
+}
+
+function pressureText({ engine: { pressure } }: StatusView): string | null {
+  if (pressure === null) return null;
+  const reasons = pressure.reasons.map(({ reason, score }) => `${reason} ${score}`);
+  const classes = Object.entries(pressure.classes).map(([name, level]) => `${name} ${level}`);
+  return [`${pressure.level} (${pressure.score} of 100)`, ...reasons, ...classes].join(", ");
+}
+
+function offloadsText({ engine: { offloads } }: StatusView): string | null {
+  if (offloads === null) return null;
+  const names = (granted: boolean) =>
+    Object.entries(offloads)
+      .filter(([, isGranted]) => isGranted === granted)
+      .map(([name]) => name)
+      .join(", ");
+  if (names(false) === "") return "all";
+  return `${names(true) || "none"}; without ${names(false)}`;
 }
 
 function engineText({ engine }: StatusView): string {

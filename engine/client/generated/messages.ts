@@ -170,11 +170,64 @@ revision: number, identity: IdentityState | null, tunnel: TunnelState | null,
  */
 listen: Array<string>, peers: Array<PeerState>, counters: Record<string, number>, 
 /**
+ * How hard it is for this node, and, by class, for the worst of its peers.
+ */
+pressure: Pressure, 
+/**
+ * What is left to the kernel or the network card; false: refused by it, turned off, or without a tunnel.
+ */
+offloads: OffloadState, 
+/**
  * What the operator of this host should know, e.g. `real-time priority refused`.
  */
 notes: Array<string>, };
 
 export type IdentityState = { spiffeId: string, fingerprint: string, notAfterMs: number, };
+
+/**
+ * A soft signal: less would be better. Never that a peer failed.
+ */
+export type Pressure = { level: PressureLevel, 
+/**
+ * 0 to 100, of the last second.
+ */
+score: number, 
+/**
+ * Worst first, one for each kind at most: `loop memory udpSend tunnel inFlight streams`, and `queue.CLASS` and `delay.CLASS`.
+ */
+reasons: Array<PressureReason>, 
+/**
+ * The classes that are not nominal.
+ */
+classes: Partial<Record<TrafficClass, PressureLevel>>, };
+
+export type PressureLevel = "nominal" | "warning" | "critical";
+
+export type PressureReason = { reason: string, score: number, };
+
+/**
+ * What a peer says of itself.
+ */
+export type RemotePressure = { level: PressureLevel, score: number, 
+/**
+ * Of `loop memory udpSend tunnel`.
+ */
+reasons: Array<string>, };
+
+export type OffloadState = { tunChecksum: boolean, tunTcpSegmentation: boolean, tunUdpSegmentation: boolean, udpSegmentation: boolean, udpCoalescing: boolean, };
+
+/**
+ * Inner packets of one class. What comes as a datagram does not name its class: see `rxDatagrams` of the peer.
+ */
+export type ClassState = { txPackets: number, txBytes: number, rxPackets: number, rxBytes: number, 
+/**
+ * By reason.
+ */
+dropped: Record<string, number>, 
+/**
+ * What waits for the peer, with its bookkeeping.
+ */
+queuedBytes: number, };
 
 export type TunnelState = { interface: string, addresses: Array<string>, routes: Array<string>, mtu: number, };
 
@@ -196,7 +249,27 @@ mtu: number | null, txPackets: number, rxPackets: number, txBytes: number, rxByt
 /**
  * Packets that were not passed on, by reason.
  */
-dropped: Record<string, number>, lastFailure: PeerFailure | null, 
+dropped: Record<string, number>, 
+/**
+ * The classes in which anything happened.
+ */
+classes: Partial<Record<TrafficClass, ClassState>>, 
+/**
+ * Of the received packets, those that came as datagrams, whose class is not known.
+ */
+rxDatagrams: number, rxDatagramBytes: number, 
+/**
+ * How hard it is to carry to it what is asked; null without a session.
+ */
+pressure: Pressure | null, 
+/**
+ * What it said of itself in the last seconds.
+ */
+remotePressure: RemotePressure | null, 
+/**
+ * Bulk goes no faster, because the peer or urgent packets to it suffer; null: as fast as the path takes it.
+ */
+bulkBytesPerSecond: number | null, lastFailure: PeerFailure | null, 
 /**
  * What the peer says it has applied.
  */
@@ -251,4 +324,4 @@ refusedByPeer: boolean, atMs: number, };
 /**
  * What happened, told to every client that said hello.
  */
-export type Event = { "type": "sessionReady", peer: string, remote: string, remoteAuthority: Authority, } | { "type": "authorityChanged", peer: string, remoteAuthority: Authority, } | { "type": "sessionClosed", peer: string, code: string, message: string, } | { "type": "pathChanged", peer: string, remote: string, status: PathStatus, reason: string | null, } | { "type": "refused", remote: string, code: string, spiffeId: string | null, count: number, } | { "type": "message", peer: string, kind: string, payload: Uint8Array, } | { "type": "expired", what: string, } | { "type": "resync" };
+export type Event = { "type": "sessionReady", peer: string, remote: string, remoteAuthority: Authority, } | { "type": "authorityChanged", peer: string, remoteAuthority: Authority, } | { "type": "sessionClosed", peer: string, code: string, message: string, } | { "type": "pathChanged", peer: string, remote: string, status: PathStatus, reason: string | null, } | { "type": "pressure", peer: string | null, level: PressureLevel, score: number, reasons: Array<PressureReason>, } | { "type": "refused", remote: string, code: string, spiffeId: string | null, count: number, } | { "type": "message", peer: string, kind: string, payload: Uint8Array, } | { "type": "expired", what: string, } | { "type": "resync" };

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Engine;
 use super::link::Link;
 use crate::frames::CloseCode;
-use crate::lanes::{Datagram, Packet};
+use crate::lanes::{Datagram, Packet, TrafficClass};
 use crate::log;
 use crate::packet::{Headers, MAX_HEADER_BYTES, Merge, Offload};
 use crate::policy::{DropReason, PeerIndex};
@@ -65,7 +65,8 @@ impl Engine {
         {
             Received::Connection(key) => self.schedule(key),
             Received::Accepted(key) => {
-                self.add_link(key, Link::new(false, None, self.now.instant));
+                let link = Link::new(false, None, &self.budget, self.now.instant);
+                self.add_link(key, link);
                 self.set_handshake_timer(key);
             }
             Received::Answer(transmit) => self.answer(&transmit),
@@ -132,16 +133,18 @@ impl Engine {
         };
         while let Some(datagram) = self.next_datagram(key) {
             match Datagram::parse(datagram) {
-                Some(Datagram::Packet(packet, offload)) => self.deliver(peer, &[&packet], offload),
+                Some(Datagram::Packet(packet, offload)) => {
+                    self.deliver(peer, None, &[&packet], offload)
+                }
                 Some(Datagram::Part(part, packet)) => {
                     let ready = rejoin.push(part, packet);
                     self.deliver_joined(peer, ready.joined);
                     if let Some(packet) = ready.single {
-                        self.deliver(peer, &[&packet], Offload::Checksum);
+                        self.deliver(peer, None, &[&packet], Offload::Checksum);
                     }
                     self.deliver_joined(peer, ready.completed);
                 }
-                None => self.count_drop(peer, DropReason::Malformed),
+                None => self.count_drop(peer, None, DropReason::Malformed),
             }
         }
         // What is not there yet may never come.
@@ -167,7 +170,7 @@ impl Engine {
         let mut parts = Vec::with_capacity(1 + payloads.len());
         parts.push(headers);
         parts.extend(payloads.iter().map(|payload| &payload[..]));
-        self.deliver(peer, &parts, offload);
+        self.deliver(peer, None, &parts, offload);
     }
 
     fn on_lane_bytes(&mut self, key: ConnectionKey, number: u64, bytes: Bytes) {
@@ -181,9 +184,9 @@ impl Engine {
         let mut parts = Vec::new();
         loop {
             match reader.next(&mut parts) {
-                Ok(Some((_, offload))) if carries_packets => {
+                Ok(Some((class, offload))) if carries_packets => {
                     let slices: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-                    self.deliver(peer, &slices, offload);
+                    self.deliver(peer, Some(class), &slices, offload);
                 }
                 // Read all the same, to stay in step with the stream.
                 Ok(Some(_)) => self.dropped.count(DropReason::NoSession),
@@ -203,18 +206,23 @@ impl Engine {
         }
     }
 
-    /// Gives a packet of a peer to the host, if the policy lets it.
-    fn deliver(&mut self, index: PeerIndex, parts: &[&[u8]], offload: Offload) {
+    /// Gives a packet of a peer to the host, if the policy lets it. Its class is known when it came on a lane stream.
+    fn deliver(
+        &mut self,
+        index: PeerIndex,
+        class: Option<TrafficClass>,
+        parts: &[&[u8]],
+        offload: Offload,
+    ) {
         match self.try_deliver(index, parts, offload) {
             Ok(bytes) => {
                 // An answer may be there at once.
                 self.ready.tunnel = true;
                 if let Some(peer) = self.peers.get_mut(index) {
-                    peer.traffic.rx_packets += 1;
-                    peer.traffic.rx_bytes += bytes as u64;
+                    peer.traffic.count_received(class, bytes);
                 }
             }
-            Err(reason) => self.count_drop(index, reason),
+            Err(reason) => self.count_drop(index, class, reason),
         }
     }
 
@@ -266,7 +274,7 @@ impl Engine {
     fn route(&mut self, packet: Packet, headers: &Headers) {
         let index = match self.policy.outbound(headers) {
             Ok(index) => index,
-            Err((reason, Some(index))) => return self.count_drop(index, reason),
+            Err((reason, Some(index))) => return self.count_drop(index, None, reason),
             Err((reason, None)) => return self.dropped.count(reason),
         };
         let now = self.now.instant;
@@ -282,21 +290,21 @@ impl Engine {
         match pushed {
             Ok(()) => {
                 if let Some(peer) = self.peers.get_mut(index) {
-                    peer.traffic.tx_packets += 1;
-                    peer.traffic.tx_bytes += bytes as u64;
+                    peer.traffic.count_sent(class, bytes);
                 }
                 if let Some(key) = key {
                     self.schedule(key);
                 }
             }
-            Err(reason) => self.count_drop(index, reason),
+            Err(reason) => self.count_drop(index, Some(class), reason),
         }
     }
 
-    fn count_drop(&mut self, index: PeerIndex, reason: DropReason) {
-        match self.peers.get_mut(index) {
-            Some(peer) => peer.dropped.count(reason),
-            None => self.dropped.count(reason),
+    fn count_drop(&mut self, index: PeerIndex, class: Option<TrafficClass>, reason: DropReason) {
+        match (self.peers.get_mut(index), class) {
+            (Some(peer), Some(class)) => peer.dropped.count_of(class, reason, 1),
+            (Some(peer), None) => peer.dropped.count(reason),
+            (None, _) => self.dropped.count(reason),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::lanes::{Lanes, RecordReader, Rejoin};
+use super::pressure::LinkPressure;
+use crate::lanes::{Budget, Lanes, RecordReader, Rejoin};
 use crate::policy::PeerIndex;
 use crate::session::{Phase, Session};
 
@@ -20,6 +21,7 @@ pub struct Link {
     pub adopted: bool,
     pub ready_at: Option<Instant>,
     pub lanes: Lanes,
+    pub pressure: LinkPressure,
     /// Lane streams of the other side, by their number.
     pub readers: HashMap<u64, RecordReader>,
     pub rejoin: Rejoin,
@@ -28,14 +30,15 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(dialled: bool, peer: Option<PeerIndex>, now: Instant) -> Link {
+    pub fn new(dialled: bool, peer: Option<PeerIndex>, budget: &Budget, now: Instant) -> Link {
         Link {
             dialled,
             peer,
             session: None,
             adopted: false,
             ready_at: None,
-            lanes: Lanes::new(now),
+            lanes: Lanes::new(budget, now),
+            pressure: LinkPressure::default(),
             readers: HashMap::new(),
             rejoin: Rejoin::default(),
             scheduled: false,

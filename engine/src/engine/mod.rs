@@ -19,6 +19,7 @@ mod link;
 mod outbound;
 mod paths;
 mod peers;
+mod pressure;
 mod random;
 mod refusals;
 mod report;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use self::link::Link;
 use self::peers::Peers;
+use self::pressure::HostPressure;
 use self::random::Random;
 pub use self::random::instance_id;
 use self::refusals::Refusals;
@@ -40,7 +42,7 @@ use self::timed::TimerKey;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
-use crate::lanes::Classifier;
+use crate::lanes::{Budget, Classifier};
 use crate::os::{AddressMonitor, Interest, Priority, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
@@ -130,6 +132,9 @@ pub struct Engine {
     /// Since the last wait.
     moved_bytes: usize,
     classifier: Classifier,
+    /// What waits in all lanes together.
+    budget: Budget,
+    host_pressure: HostPressure,
     /// Packets dropped before a peer was known.
     dropped: DropCounters,
 }
@@ -165,6 +170,8 @@ impl Engine {
             tunnel_memory: Arena::default(),
             moved_bytes: 0,
             classifier: Classifier::new(Instant::now()),
+            budget: Budget::default(),
+            host_pressure: HostPressure::default(),
             dropped: DropCounters::default(),
         };
         if engine.addresses.is_none() {
@@ -179,6 +186,7 @@ impl Engine {
     pub fn run(mut self) -> io::Result<()> {
         while !self.has_stopped() {
             self.now = Now::read();
+            let begun = self.now.instant;
             self.receive_udp();
             self.take_address_changes();
             self.take_unreachable();
@@ -188,6 +196,7 @@ impl Engine {
             self.take_commands();
             self.now = Now::read();
             self.send_out();
+            self.host_pressure.turn(begun.elapsed());
             self.wait()?;
         }
         Ok(())

@@ -101,6 +101,9 @@ impl Engine {
             connection.look_at_datagrams();
             link.lanes
                 .feed(connection, self.now.instant, &mut peer.dropped);
+            if let Some(at) = link.lanes.wakes_at() {
+                self.timers.set(TimerKey::Bulk(key), Some(at));
+            }
         }
     }
 

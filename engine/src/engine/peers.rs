@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use crate::desired::PlannedPeer;
 use crate::frames::CloseCode;
-use crate::policy::{DropCounters, PeerIndex};
+use crate::lanes::{Drops, Traffic};
+use crate::policy::PeerIndex;
 use crate::quic::{ConnectionKey, Dialer};
 use crate::socket::messages::PeerFailure;
 
@@ -24,17 +25,8 @@ pub struct Peer {
     /// Since when its session state is what it is.
     pub since_ms: u64,
     pub traffic: Traffic,
-    pub dropped: DropCounters,
+    pub dropped: Drops,
     pub last_failure: Option<PeerFailure>,
-}
-
-/// Inner packets passed, and their bytes.
-#[derive(Clone, Copy, Default)]
-pub struct Traffic {
-    pub tx_packets: u64,
-    pub rx_packets: u64,
-    pub tx_bytes: u64,
-    pub rx_bytes: u64,
 }
 
 impl Peer {
@@ -48,7 +40,7 @@ impl Peer {
             link: None,
             since_ms: now_ms,
             traffic: Traffic::default(),
-            dropped: DropCounters::default(),
+            dropped: Drops::default(),
             last_failure: None,
         }
     }

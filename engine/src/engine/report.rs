@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
+use super::link::Link;
 use super::peers::Peer;
+use super::pressure::remote_pressure;
+use crate::lanes::TrafficClass;
 use crate::panics;
 use crate::policy::DropCounters;
 use crate::session::{Phase, Session};
-use crate::socket::messages::{IdentityState, PeerState, SessionState, State, TunnelState};
+use crate::socket::messages::{
+    ClassState, IdentityState, OffloadState, PeerState, SessionState, State, TunnelState,
+};
+use crate::tun::{TunOffloads, Tunnel};
+use crate::udp::UdpSocket;
 
 impl Engine {
     pub(super) fn report(&mut self) -> State {
@@ -34,7 +41,9 @@ impl Engine {
                 .collect(),
             peers,
             counters: self.report_counters(),
-            notes: self.notes.clone(),
+            pressure: self.report_host_pressure(),
+            offloads: self.report_offloads(),
+            notes: self.report_notes(),
         }
     }
 
@@ -71,6 +80,7 @@ impl Engine {
         let path = peer
             .link
             .and_then(|key| self.endpoint.connection(key)?.path_facts());
+        let (sent, received) = (peer.traffic.all_sent(), peer.traffic.all_received());
         Some(PeerState {
             id: peer.plan.id.clone(),
             spiffe_id: peer.plan.spiffe_id.clone(),
@@ -79,15 +89,81 @@ impl Engine {
             rtt_micros: path.map(|path| path.rtt.as_micros() as u64),
             since_ms: peer.since_ms,
             mtu: path.map(|path| path.mtu.into()),
-            tx_packets: peer.traffic.tx_packets,
-            rx_packets: peer.traffic.rx_packets,
-            tx_bytes: peer.traffic.tx_bytes,
-            rx_bytes: peer.traffic.rx_bytes,
-            dropped: labels(&peer.dropped),
+            tx_packets: sent.packets,
+            rx_packets: received.packets,
+            tx_bytes: sent.bytes,
+            rx_bytes: received.bytes,
+            dropped: labels(peer.dropped.all()),
+            classes: classes(peer, link),
+            rx_datagrams: peer.traffic.datagrams().packets,
+            rx_datagram_bytes: peer.traffic.datagrams().bytes,
+            pressure: peer.link.and_then(|key| self.report_link_pressure(key)),
+            remote_pressure: session.and_then(|session| remote_pressure(session, self.now.instant)),
+            bulk_bytes_per_second: link.and_then(|link| link.lanes.bulk_rate()),
             last_failure: peer.last_failure.clone(),
             remote_authority: authority,
             paths: Vec::new(),
         })
+    }
+
+    fn report_offloads(&self) -> OffloadState {
+        let tun = self.tunnel.as_ref().map(Tunnel::offloads);
+        let tun = tun.unwrap_or(TunOffloads::NONE);
+        OffloadState {
+            tun_checksum: tun.checksum,
+            tun_tcp_segmentation: tun.checksum && tun.tcp_segmentation,
+            tun_udp_segmentation: tun.checksum && tun.udp_segmentation,
+            udp_segmentation: self.sockets.iter().all(UdpSocket::segments),
+            udp_coalescing: self.sockets.iter().all(UdpSocket::coalesces),
+        }
+    }
+
+    fn report_notes(&self) -> Vec<String> {
+        let (wanted, granted) = (self.config.offloads, self.report_offloads());
+        let has_tunnel = self.tunnel.is_some();
+        let offloads = [
+            (
+                "tunChecksum",
+                has_tunnel,
+                wanted.tun_checksum,
+                granted.tun_checksum,
+            ),
+            (
+                "tunTcpSegmentation",
+                has_tunnel,
+                wanted.tun_tcp_segmentation,
+                granted.tun_tcp_segmentation,
+            ),
+            (
+                "tunUdpSegmentation",
+                has_tunnel,
+                wanted.tun_udp_segmentation,
+                granted.tun_udp_segmentation,
+            ),
+            (
+                "udpSegmentation",
+                true,
+                wanted.udp_segmentation,
+                granted.udp_segmentation,
+            ),
+            (
+                "udpCoalescing",
+                true,
+                wanted.udp_coalescing,
+                granted.udp_coalescing,
+            ),
+        ];
+        let notes = offloads
+            .into_iter()
+            .filter(|(_, applies, _, granted)| *applies && !granted)
+            .map(|(name, _, wanted, _)| {
+                if wanted {
+                    format!("offload {name} refused by the kernel or the network card")
+                } else {
+                    format!("offload {name} turned off by the configuration")
+                }
+            });
+        self.notes.iter().cloned().chain(notes).collect()
     }
 
     fn report_counters(&self) -> BTreeMap<String, u64> {
@@ -116,6 +192,27 @@ fn session_state(peer: &Peer, session: Option<&Session>) -> SessionState {
         None if peer.attempts.is_empty() => SessionState::None,
         None => SessionState::Connecting,
     }
+}
+
+/// Those in which anything happened, so that thousands of silent peers cost nothing.
+fn classes(peer: &Peer, link: Option<&Link>) -> BTreeMap<TrafficClass, ClassState> {
+    let state = |class| {
+        let (sent, received) = (peer.traffic.sent(class), peer.traffic.received(class));
+        ClassState {
+            tx_packets: sent.packets,
+            tx_bytes: sent.bytes,
+            rx_packets: received.packets,
+            rx_bytes: received.bytes,
+            dropped: labels(peer.dropped.of(class)),
+            queued_bytes: link.map_or(0, |link| link.lanes.queue(class).bytes() as u64),
+        }
+    };
+    let states = TrafficClass::ALL.map(|class| (class, state(class)));
+    let quiet = ClassState::default();
+    states
+        .into_iter()
+        .filter(|(_, state)| *state != quiet)
+        .collect()
 }
 
 fn labels(counters: &DropCounters) -> BTreeMap<String, u64> {

@@ -328,6 +328,7 @@ impl Engine {
     pub(super) fn forget_link(&mut self, key: ConnectionKey) {
         self.timers.set(TimerKey::Session(key), None);
         self.timers.set(TimerKey::Handshake(key), None);
+        self.timers.set(TimerKey::Bulk(key), None);
         self.unlink(key, CloseCode::GoingAway, "the connection is over", false);
         if let Some(slot) = self.links.get_mut(key) {
             *slot = None;

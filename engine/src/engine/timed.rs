@@ -28,6 +28,8 @@ pub enum TimerKey {
     Handshake(ConnectionKey),
     /// The next candidate of this peer is to be dialled.
     Dial(PeerIndex),
+    /// Bulk of this connection may go again.
+    Bulk(ConnectionKey),
     /// Expiries, and what is told once a second.
     Housekeeping,
 }
@@ -51,6 +53,7 @@ impl Engine {
                     dials += 1;
                     self.dial(index);
                 }
+                TimerKey::Bulk(key) => self.schedule(key),
                 TimerKey::Housekeeping => self.keep_house(),
             }
         }
@@ -105,7 +108,8 @@ impl Engine {
             {
                 Ok(key) => {
                     peer.attempts.push(key);
-                    self.add_link(key, Link::new(true, Some(index), now.instant));
+                    let link = Link::new(true, Some(index), &self.budget, now.instant);
+                    self.add_link(key, link);
                     self.set_handshake_timer(key);
                 }
                 Err(error) => {
@@ -152,6 +156,7 @@ impl Engine {
         }
         self.expire_peers();
         self.expire_packets();
+        self.review_pressure();
         self.restore_tunnel();
         self.tell_refusals();
         if let Some(priority) = &mut self.priority {

@@ -2,4 +2,7 @@
 //! list is in docs/wire/frames.md.
 
 /// The last line of that list.
-pub const CAPABILITY: u16 = 1;
+pub const CAPABILITY: u16 = 2;
+
+/// From here on a peer knows NODE_PRESSURE and STREAM_CREDIT.
+pub const KNOWS_PRESSURE: u16 = 2;

@@ -51,7 +51,32 @@ pub enum Frame {
         kind: String,
         payload: Bytes,
     },
+    NodePressure(NodePressure),
+    StreamCredit(StreamCredit),
 }
+
+/// How hard it is for the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodePressure {
+    /// 0 nominal, 1 warning, 2 critical.
+    pub level: u8,
+    /// 0 to 100.
+    pub score: u8,
+    /// A bit for each; those that mean nothing yet are passed over.
+    pub reasons: u16,
+}
+
+/// How much of a class the sender takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamCredit {
+    pub class: u8,
+    pub bytes_per_second: u64,
+}
+
+/// The greatest level, score and class of the two.
+const MAX_LEVEL: u8 = 2;
+const MAX_SCORE: u8 = 100;
+const MAX_CLASS: u8 = 5;
 
 /// Who the sender is and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +127,8 @@ impl Frame {
             FrameType::Pong => Self::Pong { id: fields.u64()? },
             FrameType::GoAway => read_goaway(&mut fields)?,
             FrameType::Message => read_message(&mut fields)?,
+            FrameType::NodePressure => Self::NodePressure(read_node_pressure(&mut fields)?),
+            FrameType::StreamCredit => Self::StreamCredit(read_stream_credit(&mut fields)?),
         };
         fields.end()?;
         Ok(Some(frame))
@@ -153,6 +180,16 @@ impl Frame {
                 fields.push(kind.len() as u8);
                 fields.extend(kind.as_bytes());
                 (FrameType::Message, fields, payload)
+            }
+            Self::NodePressure(pressure) => {
+                fields.extend([pressure.level, pressure.score]);
+                fields.extend(pressure.reasons.to_be_bytes());
+                (FrameType::NodePressure, fields, Bytes::new())
+            }
+            Self::StreamCredit(credit) => {
+                fields.push(credit.class);
+                fields.extend(credit.bytes_per_second.to_be_bytes());
+                (FrameType::StreamCredit, fields, Bytes::new())
             }
         }
     }
@@ -213,6 +250,31 @@ fn read_message(fields: &mut Fields) -> Result<Frame, FrameError> {
     Ok(Frame::Message {
         kind: kind.to_owned(),
         payload,
+    })
+}
+
+fn read_node_pressure(fields: &mut Fields) -> Result<NodePressure, FrameError> {
+    let [level, score] = fields.array()?;
+    let reasons = u16::from_be_bytes(fields.array()?);
+    if level > MAX_LEVEL || score > MAX_SCORE {
+        return Err(fields.bad("level or score above its greatest"));
+    }
+    Ok(NodePressure {
+        level,
+        score,
+        reasons,
+    })
+}
+
+fn read_stream_credit(fields: &mut Fields) -> Result<StreamCredit, FrameError> {
+    let [class] = fields.array()?;
+    let bytes_per_second = fields.u64()?;
+    if class > MAX_CLASS {
+        return Err(fields.bad("no class has this number"));
+    }
+    Ok(StreamCredit {
+        class,
+        bytes_per_second,
     })
 }
 

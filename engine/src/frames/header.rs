@@ -12,8 +12,8 @@ pub const MAX_HEADER_BYTES: usize = FIXED_BYTES + varint::MAX_BYTES;
 /// A receiver that doesn't know the type must end the session.
 const CRITICAL: u8 = 0x01;
 
-/// Types in use. Reserved for later rows of the mission: 0x08 ROUTE_UPDATE, 0x09 NODE_PRESSURE, 0x10 OPEN_STREAM, 0x11 DATA,
-/// 0x12 ACK, 0x13 STREAM_CREDIT, 0x14 CLOSE_STREAM, 0x15 RESET_STREAM. Until they mean something they are unknown types.
+/// Types in use. Reserved for later rows of the mission: 0x08 ROUTE_UPDATE, 0x10 OPEN_STREAM, 0x11 DATA, 0x12 ACK,
+/// 0x14 CLOSE_STREAM, 0x15 RESET_STREAM. Until they mean something they are unknown types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameType {
@@ -24,6 +24,8 @@ pub enum FrameType {
     Pong = 0x05,
     GoAway = 0x06,
     Message = 0x07,
+    NodePressure = 0x09,
+    StreamCredit = 0x13,
 }
 
 impl FrameType {
@@ -36,6 +38,8 @@ impl FrameType {
             0x05 => Self::Pong,
             0x06 => Self::GoAway,
             0x07 => Self::Message,
+            0x09 => Self::NodePressure,
+            0x13 => Self::StreamCredit,
             _ => return None,
         })
     }

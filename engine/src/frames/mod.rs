@@ -15,10 +15,10 @@ pub(crate) mod properties;
 #[cfg(test)]
 mod vectors;
 
-pub use capability::CAPABILITY;
+pub use capability::{CAPABILITY, KNOWS_PRESSURE};
 pub use close_code::CloseCode;
 pub use decoder::{Decoder, RawFrame};
-pub use frame::{Auth, Authority, Frame, Hello, SessionReady};
+pub use frame::{Auth, Authority, Frame, Hello, NodePressure, SessionReady, StreamCredit};
 pub use frame::{MAX_KIND_BYTES, MAX_NODE_BYTES, MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, valid_kind};
 pub use header::{FrameType, Header, MAX_HEADER_BYTES};
 

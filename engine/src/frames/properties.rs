@@ -49,6 +49,19 @@ fn frame() -> impl Strategy<Value = Frame> {
             kind,
             payload: payload.into()
         }),
+        (0u8..=2, 0u8..=100, any::<u16>()).prop_map(|(level, score, reasons)| {
+            Frame::NodePressure(NodePressure {
+                level,
+                score,
+                reasons,
+            })
+        }),
+        (0u8..=5, any::<u64>()).prop_map(|(class, bytes_per_second)| {
+            Frame::StreamCredit(StreamCredit {
+                class,
+                bytes_per_second,
+            })
+        }),
     ]
 }
 

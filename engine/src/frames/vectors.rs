@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
-    Auth, Authority, Decoder, Frame, FrameError, Hello, MAX_FRAME_BYTES, SessionReady, VERSION,
+    Auth, Authority, Decoder, Frame, FrameError, Hello, MAX_FRAME_BYTES, NodePressure,
+    SessionReady, StreamCredit, VERSION,
 };
 
 /// The file's `bindings` belong to the tests of `session`.
@@ -70,6 +71,10 @@ enum FrameVector {
     GoAway { code: u32, reason: String },
     #[serde(rename = "MESSAGE")]
     Message { kind: String, payload: String },
+    #[serde(rename = "NODE_PRESSURE")]
+    NodePressure { level: u8, score: u8, reasons: u16 },
+    #[serde(rename = "STREAM_CREDIT")]
+    StreamCredit { class: u8, bytes_per_second: u64 },
 }
 
 impl From<FrameVector> for Frame {
@@ -109,6 +114,22 @@ impl From<FrameVector> for Frame {
                 kind,
                 payload: Bytes::from(payload),
             },
+            FrameVector::NodePressure {
+                level,
+                score,
+                reasons,
+            } => Self::NodePressure(NodePressure {
+                level,
+                score,
+                reasons,
+            }),
+            FrameVector::StreamCredit {
+                class,
+                bytes_per_second,
+            } => Self::StreamCredit(StreamCredit {
+                class,
+                bytes_per_second,
+            }),
         }
     }
 }

@@ -38,6 +38,11 @@ impl TrafficClass {
         self <= TrafficClass::Interactive
     }
 
+    /// Gives way when somebody suffers.
+    pub fn is_patient(self) -> bool {
+        self >= TrafficClass::Bulk
+    }
+
     /// Streams that its flows are spread over, so that a lost packet holds up only some of them.
     pub fn shards(self) -> usize {
         match self {

@@ -39,6 +39,11 @@ impl CoDel {
         self.interval = (round_trip * ROUND_TRIPS).clamp(MIN_INTERVAL, MAX_INTERVAL);
     }
 
+    /// Whether the queue is too long now.
+    pub fn is_dropping(&self) -> bool {
+        self.dropping
+    }
+
     fn target(&self) -> Duration {
         self.interval / TARGET_PART
     }

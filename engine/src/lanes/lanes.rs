@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::budget::Budget;
 use super::class::TrafficClass;
+use super::counters::Drops;
 use super::forms::Packet;
+use super::governor::{Governor, Told};
 use super::queue::ClassQueue;
 use super::records::preamble;
 use crate::packet::{Transport, TransportKind};
-use crate::policy::{DropCounters, DropReason};
+use crate::policy::DropReason;
 
 /// What is given to the carrier before it sends: one segmented send.
 const FEED_BYTES: usize = 64 << 10;
@@ -58,18 +61,12 @@ struct Shard {
     unsent: Option<Bytes>,
 }
 
-/// Traffic of one class, inner packets as the host sees them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ClassTraffic {
-    pub packets: u64,
-    pub bytes: u64,
-}
-
 pub struct Lanes {
     queues: [ClassQueue; TrafficClass::COUNT],
     shards: [Shard; LaneStream::COUNT],
     /// What bulk is owed of what others sent.
     share_bytes: usize,
+    governor: Governor,
     cut: u16,
     memory: BytesMut,
 }
@@ -82,11 +79,12 @@ enum Fed {
 }
 
 impl Lanes {
-    pub fn new(now: Instant) -> Lanes {
+    pub fn new(budget: &Budget, now: Instant) -> Lanes {
         Lanes {
-            queues: TrafficClass::ALL.map(|class| ClassQueue::new(class, now)),
+            queues: TrafficClass::ALL.map(|class| ClassQueue::new(class, budget.clone(), now)),
             shards: std::array::from_fn(|_| Shard::default()),
             share_bytes: 0,
+            governor: Governor::new(now),
             cut: 0,
             memory: BytesMut::new(),
         }
@@ -100,12 +98,24 @@ impl Lanes {
         flow: u32,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let queue = &mut self.queues[class as usize];
-        if queue.push(packet, transport, flow, now) {
-            Ok(())
-        } else {
-            Err(DropReason::QueueFull)
-        }
+        self.queues[class as usize].push(packet, transport, flow, now)
+    }
+
+    /// Once a second: how much bulk may go from now on.
+    pub fn review(&mut self, told: Told, now: Instant) {
+        self.governor.review(told, now);
+    }
+
+    /// Bytes of bulk a second, where they are limited.
+    pub fn bulk_rate(&self) -> Option<u64> {
+        self.governor.rate()
+    }
+
+    /// When bulk that waits for nothing but its rate may go.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        let waits = |class: TrafficClass| !self.queues[class as usize].is_empty();
+        let is_waiting = waits(TrafficClass::Bulk) || waits(TrafficClass::Droppable);
+        self.governor.opens_at().filter(|_| is_waiting)
     }
 
     pub fn queue(&self, class: TrafficClass) -> &ClassQueue {
@@ -123,22 +133,23 @@ impl Lanes {
     }
 
     /// Drops what waited too long.
-    pub fn expire(&mut self, now: Instant, dropped: &mut DropCounters) {
-        for queue in &mut self.queues {
-            dropped.count_many(DropReason::Stale, queue.expire(now));
+    pub fn expire(&mut self, now: Instant, dropped: &mut Drops) {
+        for (class, queue) in TrafficClass::ALL.into_iter().zip(&mut self.queues) {
+            dropped.count_of(class, DropReason::Stale, queue.expire(now));
         }
     }
 
     /// Gives the carrier what it takes at once, the most urgent first.
-    pub fn feed(&mut self, carrier: &mut impl Carrier, now: Instant, dropped: &mut DropCounters) {
+    pub fn feed(&mut self, carrier: &mut impl Carrier, now: Instant, dropped: &mut Drops) {
         let mut blocked = [false; TrafficClass::COUNT];
         let mut fed = 0;
+        self.governor.refill(now);
         self.finish_records(carrier);
         while fed < FEED_BYTES
             && let Some(class) = self.next_class(&blocked)
         {
             let queue = &mut self.queues[class as usize];
-            dropped.count_many(DropReason::Delayed, queue.make_ready(now));
+            dropped.count_of(class, DropReason::Delayed, queue.make_ready(now));
             let Some(bytes) = queue.front().map(|first| first.packet.bytes().len()) else {
                 continue;
             };
@@ -166,6 +177,9 @@ impl Lanes {
     }
 
     fn settle_share(&mut self, class: TrafficClass, bytes: usize) {
+        if class.is_patient() {
+            self.governor.spend(bytes);
+        }
         if class == TrafficClass::Bulk {
             self.share_bytes = self.share_bytes.saturating_sub(bytes);
         } else if !self.queues[TrafficClass::Bulk as usize].is_empty() {
@@ -179,6 +193,9 @@ impl Lanes {
             return Fed::Blocked;
         };
         let by_stream = goes_by_stream(class, &first.packet, first.transport.as_ref());
+        if class.is_patient() && !self.governor.takes() {
+            return Fed::Blocked;
+        }
         if !class.is_urgent() && !carrier.takes_bulk() {
             return Fed::Blocked;
         }

@@ -3,10 +3,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::forms::packet_of;
+use super::queue::WAITING_BYTES;
 use super::records::RecordReader;
 use super::*;
 use crate::packet::{Headers, Offload, Transport};
-use crate::policy::{DropCounters, DropReason};
+use crate::policy::DropReason;
 
 /// Takes datagrams of up to 100 bytes while there is room, and stream bytes likewise.
 struct Fake {
@@ -99,16 +100,18 @@ fn other(bytes: usize, fill: u8) -> Packet {
 struct Stage {
     lanes: Lanes,
     now: Instant,
-    dropped: DropCounters,
+    dropped: Drops,
+    budget: Budget,
 }
 
 impl Stage {
     fn new() -> Stage {
-        let now = Instant::now();
+        let (now, budget) = (Instant::now(), Budget::default());
         Stage {
-            lanes: Lanes::new(now),
+            lanes: Lanes::new(&budget, now),
             now,
-            dropped: DropCounters::default(),
+            dropped: Drops::default(),
+            budget,
         }
     }
 
@@ -129,6 +132,7 @@ impl Stage {
 
     fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped
+            .all()
             .iter()
             .find(|(of, _)| *of == reason)
             .map_or(0, |(_, count)| count)
@@ -289,12 +293,13 @@ fn drops_beyond_its_bound_and_what_grew_old() {
     while stage.push(TrafficClass::Dns, other(1000, 0)).is_ok() {
         pushed += 1;
     }
-    assert_eq!(pushed, (128 << 10) / 1000);
+    assert_eq!(pushed, (128 << 10) / (1000 + WAITING_BYTES));
     stage.now += Duration::from_secs(2);
     let Stage {
         lanes,
         now,
         dropped,
+        ..
     } = &mut stage;
     lanes.expire(*now, dropped);
     assert_eq!(
@@ -316,4 +321,113 @@ fn a_standing_queue_is_thinned_out() {
         stage.feed(&mut fake);
     }
     assert!(stage.dropped(DropReason::Delayed) > 10);
+}
+
+#[test]
+fn counts_drops_by_class() {
+    let mut stage = Stage::new();
+    for class in [TrafficClass::Dns, TrafficClass::Bulk, TrafficClass::Bulk] {
+        stage.push(class, other(100, 0)).expect("room");
+    }
+    stage.now += Duration::from_secs(2);
+    stage.lanes.expire(stage.now, &mut stage.dropped);
+    let stale = |class| stage.dropped.of(class).of(DropReason::Stale);
+    assert_eq!(
+        TrafficClass::ALL.map(stale),
+        [0, 1, 0, 0, 2, 0] as [u64; TrafficClass::COUNT]
+    );
+    assert_eq!(stage.dropped(DropReason::Stale), 3);
+}
+
+/// Takes nothing at all.
+fn stalled() -> Fake {
+    Fake {
+        datagram_room: 0,
+        stream_room: 0,
+        takes_bulk: false,
+        ..Fake::default()
+    }
+}
+
+#[test]
+fn a_thousand_stalled_peers_and_floods_of_small_packets_hold_no_more_than_their_bound() {
+    let (now, budget) = (Instant::now(), Budget::default());
+    let mut dropped = Drops::default();
+    let mut peers: Vec<Lanes> = (0..1_000).map(|_| Lanes::new(&budget, now)).collect();
+    let classes = [
+        TrafficClass::Bulk,
+        TrafficClass::Droppable,
+        TrafficClass::Reliable,
+    ];
+    let packets = [other(40, 0), other(60_000, 0)];
+    let mut offered = 0;
+    for round in 0..40 {
+        for lanes in &mut peers {
+            for class in classes {
+                offered += 1;
+                if let Err(reason) = lanes.push(class, packets[round % 2].clone(), None, 0, now) {
+                    dropped.count_of(class, reason, 1);
+                }
+            }
+            lanes.feed(&mut stalled(), now, &mut dropped);
+        }
+        assert!(budget.taken() <= MAX_QUEUED_BYTES);
+    }
+    // Urgent packets still find room in what bulk may not have.
+    for lanes in &mut peers {
+        lanes
+            .push(TrafficClass::Control, other(100, 0), None, 0, now)
+            .expect("room for what is urgent");
+    }
+    let held: usize = peers.iter().map(Lanes::queued_bytes).sum();
+    assert_eq!(held, budget.taken());
+    assert!(held > 60 << 20, "the bound was reached: {held}");
+    let full = |class| {
+        let mut reasons = dropped.of(class).iter();
+        reasons.find(|(reason, _)| *reason == DropReason::NodeFull)
+    };
+    for class in classes {
+        assert!(full(class).is_some(), "{class:?} of {offered} packets");
+    }
+    for lanes in &mut peers {
+        lanes.expire(now + Duration::from_secs(2), &mut dropped);
+    }
+    assert_eq!(budget.taken(), 0);
+    drop(peers);
+    assert_eq!(budget.taken(), 0);
+}
+
+#[test]
+fn a_flood_of_small_packets_to_one_peer_counts_what_it_holds() {
+    let mut stage = Stage::new();
+    let mut pushed = 0;
+    while stage.push(TrafficClass::Bulk, other(28, 0)).is_ok() {
+        pushed += 1;
+    }
+    assert_eq!(pushed, (8 << 20) / (28 + WAITING_BYTES));
+    assert_eq!(stage.budget.taken(), stage.lanes.queued_bytes());
+    // A session that ends gives back what it held.
+    stage.lanes = Lanes::new(&stage.budget, stage.now);
+    assert_eq!(stage.budget.taken(), 0);
+}
+
+#[test]
+fn limited_bulk_waits_for_its_rate_and_the_others_do_not() {
+    let mut stage = Stage::new();
+    let told = Told {
+        suffers: false,
+        credit: Some(MIN_BULK_BYTES_PER_SECOND),
+    };
+    stage.lanes.review(told, stage.now);
+    for _ in 0..4 {
+        stage.push(TrafficClass::Bulk, other(100, 1)).expect("room");
+        stage.push(TrafficClass::Dns, other(10, 2)).expect("room");
+    }
+    let mut fake = Fake::default();
+    stage.feed(&mut fake);
+    assert_eq!(fake.datagrams.len(), 4, "dns alone");
+    stage.now = stage.lanes.wakes_at().expect("bulk waits for time alone");
+    stage.feed(&mut fake);
+    assert_eq!(fake.datagrams.len(), 5, "one packet into debt");
+    assert!(stage.lanes.wakes_at().is_some_and(|at| at > stage.now));
 }

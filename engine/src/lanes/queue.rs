@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::budget::Budget;
 use super::class::TrafficClass;
 use super::codel::CoDel;
 use super::forms::Packet;
 use crate::packet::Transport;
+use crate::policy::DropReason;
 
 /// A queue that is this old when something joins it stands still; what joins it is kept in memory of its own, so that it does
 /// not hold a block of packet memory for as long.
@@ -21,7 +23,15 @@ pub struct Waiting {
     since: Instant,
 }
 
+/// What a waiting packet takes besides its bytes: its place, and the memory's own bookkeeping. Counted, or a flood of small packets
+/// would hold several times what it may.
+pub const WAITING_BYTES: usize = size_of::<Waiting>() + 64;
+/// Places that an empty queue keeps.
+const KEPT_PLACES: usize = 1_024;
+
 pub struct ClassQueue {
+    class: TrafficClass,
+    budget: Budget,
     waiting: VecDeque<Waiting>,
     bytes: usize,
     max_bytes: usize,
@@ -41,8 +51,10 @@ fn max_bytes(class: TrafficClass) -> usize {
 }
 
 impl ClassQueue {
-    pub fn new(class: TrafficClass, now: Instant) -> ClassQueue {
+    pub fn new(class: TrafficClass, budget: Budget, now: Instant) -> ClassQueue {
         ClassQueue {
+            class,
+            budget,
             waiting: VecDeque::new(),
             bytes: 0,
             max_bytes: max_bytes(class),
@@ -54,6 +66,7 @@ impl ClassQueue {
         self.waiting.is_empty()
     }
 
+    /// With `WAITING_BYTES` for each packet.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -63,22 +76,28 @@ impl ClassQueue {
         (self.bytes * 100 / self.max_bytes).min(100) as u8
     }
 
+    /// Whether packets wait here for too long.
+    pub fn is_dropping(&self) -> bool {
+        !self.is_empty() && self.codel.is_dropping()
+    }
+
     pub fn set_round_trip(&mut self, round_trip: Duration) {
         self.codel.set_round_trip(round_trip);
     }
 
-    /// Says false when it is full.
-    #[must_use]
     pub fn push(
         &mut self,
         packet: Packet,
         transport: Option<Transport>,
         flow: u32,
         now: Instant,
-    ) -> bool {
-        let bytes = packet.bytes().len();
+    ) -> Result<(), DropReason> {
+        let bytes = packet.bytes().len() + WAITING_BYTES;
         if self.bytes + bytes > self.max_bytes {
-            return false;
+            return Err(DropReason::QueueFull);
+        }
+        if !self.budget.take(self.class, bytes) {
+            return Err(DropReason::NodeFull);
         }
         let stands = self
             .waiting
@@ -92,7 +111,7 @@ impl ClassQueue {
             flow,
             since: now,
         });
-        true
+        Ok(())
     }
 
     pub fn front(&self) -> Option<&Waiting> {
@@ -102,7 +121,9 @@ impl ClassQueue {
     /// Takes the first packet.
     pub fn pop(&mut self) -> Option<Waiting> {
         let first = self.waiting.pop_front()?;
-        self.bytes -= first.packet.bytes().len();
+        let bytes = first.packet.bytes().len() + WAITING_BYTES;
+        self.bytes -= bytes;
+        self.budget.give_back(bytes);
         Some(first)
     }
 
@@ -128,6 +149,15 @@ impl ClassQueue {
             dropped += 1;
             self.pop();
         }
+        if self.is_empty() && self.waiting.capacity() > KEPT_PLACES {
+            self.waiting = VecDeque::new();
+        }
         dropped
+    }
+}
+
+impl Drop for ClassQueue {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
     }
 }

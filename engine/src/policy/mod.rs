@@ -27,6 +27,8 @@ pub enum DropReason {
     NoSession,
     /// The peer's queue is full.
     QueueFull,
+    /// What waits for all peers together is as much as may.
+    NodeFull,
     /// The queue held packets for too long, so its senders had to be told (RFC 8289).
     Delayed,
     /// It waited so long that nobody wants it any more.
@@ -36,13 +38,14 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: [DropReason; 10] = [
         DropReason::Malformed,
         DropReason::NoRoute,
         DropReason::SourceDenied,
         DropReason::DestinationDenied,
         DropReason::NoSession,
         DropReason::QueueFull,
+        DropReason::NodeFull,
         DropReason::Delayed,
         DropReason::Stale,
         DropReason::TunnelRefused,
@@ -56,6 +59,7 @@ impl DropReason {
             DropReason::DestinationDenied => "destinationDenied",
             DropReason::NoSession => "noSession",
             DropReason::QueueFull => "queueFull",
+            DropReason::NodeFull => "nodeFull",
             DropReason::Delayed => "delayed",
             DropReason::Stale => "stale",
             DropReason::TunnelRefused => "tunnelRefused",
@@ -74,6 +78,10 @@ impl DropCounters {
 
     pub fn count_many(&mut self, reason: DropReason, count: u64) {
         self.0[reason as usize] += count;
+    }
+
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
     }
 
     /// The reasons that happened at all, with their counts.

@@ -74,7 +74,9 @@ impl Connection {
     /// The stream, opened when it is first used.
     fn lane(&mut self, stream: LaneStream) -> Option<noq_proto::StreamId> {
         if self.lanes[stream.index()].is_none() {
-            let id = self.open(Dir::Uni)?;
+            let opened = self.open(Dir::Uni);
+            self.lane_refused |= opened.is_none();
+            let id = opened?;
             let priority = TrafficClass::COUNT as i32 - stream.class as i32;
             self.inner.call(|inner| {
                 // It fails only for a stream that is over.

@@ -91,6 +91,8 @@ pub struct Connection {
     pub(super) max_datagram_bytes: usize,
     pub(super) datagram_room: usize,
     pub(super) datagrams_refused: u64,
+    /// The other side let no further lane be opened.
+    pub(super) lane_refused: bool,
     /// Streams of the other side that may have something to read.
     readable: VecDeque<StreamId>,
     handshaking: bool,
@@ -151,6 +153,7 @@ impl Connection {
             max_datagram_bytes: 0,
             datagram_room: 0,
             datagrams_refused: 0,
+            lane_refused: false,
             readable: VecDeque::new(),
             handshaking: true,
             handshake_end: false,
@@ -161,6 +164,11 @@ impl Connection {
             ahead: VecDeque::new(),
             steering: Steering::new(dialled, remote, now),
         }
+    }
+
+    /// Whether a lane could not be opened since this was last asked.
+    pub fn take_lane_refused(&mut self) -> bool {
+        std::mem::take(&mut self.lane_refused)
     }
 
     pub fn was_dialled(&self) -> bool {

@@ -11,10 +11,11 @@ use super::{
     outbox::Outbox,
 };
 use crate::frames::{
-    Auth, Authority, CAPABILITY, CloseCode, Decoder, Frame, Hello, MAX_FRAME_BYTES,
-    MAX_HANDSHAKE_FRAME_BYTES, MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, SessionReady, VERSION,
-    valid_kind,
+    Auth, Authority, CAPABILITY, CloseCode, Decoder, Frame, Hello, KNOWS_PRESSURE, MAX_FRAME_BYTES,
+    MAX_HANDSHAKE_FRAME_BYTES, MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, NodePressure, SessionReady,
+    StreamCredit, VERSION, valid_kind,
 };
+use crate::lanes::TrafficClass;
 
 /// From the opened stream to SESSION_READY takes two round trips; 5 s allows for a bad path and still frees the place of a peer
 /// that only pretends.
@@ -23,6 +24,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Type, version, flags and length of the greatest frame.
 const MESSAGE_OVERHEAD_BYTES: usize = 16;
+
+/// What a peer said about its pressure and credit counts for so long: it says it again every second while there is any.
+const PRESSURE_LASTS: Duration = Duration::from_secs(3);
 
 /// What the caller knows when the TLS handshake is done.
 pub struct Setup {
@@ -97,6 +101,9 @@ struct Remote {
     capability: u16,
     authority: Authority,
     max_frame_bytes: u32,
+    /// The last of each, and when it came.
+    pressure: Option<(NodePressure, Instant)>,
+    credits: [Option<(u64, Instant)>; TrafficClass::COUNT],
 }
 
 /// Why and until when the session drains.
@@ -258,6 +265,29 @@ impl Session {
         Ok(())
     }
 
+    /// Tells the peer how hard it is here, and how much of some class it may send. A peer of before these frames is told nothing,
+    /// and one that does not read neither: the next second has its own word.
+    pub fn tell_pressure(&mut self, pressure: NodePressure, credit: Option<StreamCredit>) {
+        let understands = self.capability() >= KNOWS_PRESSURE;
+        if self.phase != Phase::Ready || !understands || self.outbox.queued_bytes() > 0 {
+            return;
+        }
+        self.send(Frame::NodePressure(pressure));
+        if let Some(credit) = credit {
+            self.send(Frame::StreamCredit(credit));
+        }
+    }
+
+    /// What the peer said of itself in the last seconds.
+    pub fn remote_pressure(&self, now: Instant) -> Option<NodePressure> {
+        self.remote.pressure.and_then(|told| lasting(told, now))
+    }
+
+    /// Bytes a second of this class that the peer takes, if it said so in the last seconds.
+    pub fn remote_credit(&self, class: TrafficClass, now: Instant) -> Option<u64> {
+        self.remote.credits[class as usize].and_then(|told| lasting(told, now))
+    }
+
     /// From now on we reflect this authority; the peer is told if it is newer than what it knows.
     pub fn set_authority(&mut self, authority: Authority) {
         self.authority = authority;
@@ -315,6 +345,16 @@ impl Session {
             }
             (_, Frame::GoAway { code, reason }) if live && !self.goaway_received => {
                 self.on_goaway(code, reason, now);
+                Ok(())
+            }
+            (_, Frame::NodePressure(pressure)) if live && !self.goaway_received => {
+                self.remote.pressure = Some((pressure, now));
+                Ok(())
+            }
+            (_, Frame::StreamCredit(credit)) if live && !self.goaway_received => {
+                if let Some(of_class) = self.remote.credits.get_mut(usize::from(credit.class)) {
+                    *of_class = Some((credit.bytes_per_second, now));
+                }
                 Ok(())
             }
             (phase, frame) => Err(protocol_error(format!(
@@ -502,6 +542,10 @@ impl Session {
     }
 }
 
+fn lasting<T>((told, at): (T, Instant), now: Instant) -> Option<T> {
+    (now.saturating_duration_since(at) < PRESSURE_LASTS).then_some(told)
+}
+
 /// The highest version of both ranges.
 pub(super) fn negotiate(ours: (u8, u8), theirs: (u8, u8)) -> Option<u8> {
     let highest = ours.1.min(theirs.1);
@@ -523,6 +567,8 @@ fn name_of(frame: &Frame) -> &'static str {
         Frame::Pong { .. } => "PONG",
         Frame::GoAway { .. } => "GOAWAY",
         Frame::Message { .. } => "MESSAGE",
+        Frame::NodePressure(_) => "NODE_PRESSURE",
+        Frame::StreamCredit(_) => "STREAM_CREDIT",
     }
 }
 

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use super::{Event, Phase, Role, SendError, Session, SessionError, Setup, binding::Binding};
 use crate::frames::{
     Auth, Authority, CAPABILITY, CloseCode, Decoder, Frame, Hello, MAX_FRAME_BYTES,
-    MAX_HANDSHAKE_FRAME_BYTES, MAX_PAYLOAD_BYTES, SessionReady, VERSION,
+    MAX_HANDSHAKE_FRAME_BYTES, MAX_PAYLOAD_BYTES, NodePressure, SessionReady, StreamCredit,
+    VERSION,
 };
+use crate::lanes::TrafficClass;
 
 const DIALLER: &str = "spiffe://test.internal/node/a";
 const ACCEPTOR: &str = "spiffe://test.internal/node/b";
@@ -742,4 +744,70 @@ fn the_binding_is_the_published_one() {
         let made = Binding::new(&unhex(&vector.exporter)).make(role, authority, &vector.node);
         assert_eq!(made, unhex(&vector.binding));
     }
+}
+
+const HARD: NodePressure = NodePressure {
+    level: 2,
+    score: 90,
+    reasons: 1,
+};
+const CREDIT: StreamCredit = StreamCredit {
+    class: 4,
+    bytes_per_second: 1 << 20,
+};
+
+#[test]
+fn pressure_and_credit_are_told_and_forgotten_when_nobody_renews_them() {
+    let mut pair = Pair::ready();
+    pair.acceptor.tell_pressure(HARD, Some(CREDIT));
+    pair.exchange();
+    let heard = |pair: &Pair| {
+        let credit = |class| pair.dialler.remote_credit(class, pair.now);
+        (
+            pair.dialler.remote_pressure(pair.now),
+            credit(TrafficClass::Bulk),
+            credit(TrafficClass::Reliable),
+        )
+    };
+    assert_eq!(heard(&pair), (Some(HARD), Some(1 << 20), None));
+    pair.now += Duration::from_millis(2_900);
+    assert_eq!(heard(&pair), (Some(HARD), Some(1 << 20), None));
+    pair.now += Duration::from_millis(100);
+    assert_eq!(heard(&pair), (None, None, None));
+}
+
+#[test]
+fn a_peer_of_before_hears_nothing_of_pressure() {
+    let mut old = Puppet::opening().after(Frame::Hello(Hello {
+        min_version: 1,
+        max_version: 1,
+        capability: 1,
+        node: DIALLER.into(),
+    }));
+    for frame in [auth(DIALLERS), session_ready()] {
+        old.give(frame).expect("a frame that belongs here");
+    }
+    old.sent();
+    old.session.tell_pressure(HARD, Some(CREDIT));
+    assert_eq!(old.sent(), []);
+}
+
+#[test]
+fn pressure_is_not_queued_for_a_peer_that_does_not_read() {
+    let mut puppet = Puppet::ready();
+    for _ in 0..1_000 {
+        puppet.session.tell_pressure(HARD, Some(CREDIT));
+    }
+    let told = [Frame::NodePressure(HARD), Frame::StreamCredit(CREDIT)];
+    assert_eq!(puppet.sent(), told);
+}
+
+#[test]
+fn pressure_before_ready_or_after_goaway_is_out_of_state() {
+    let hard = || Frame::NodePressure(HARD);
+    Puppet::auth().refuses(hard(), CloseCode::ProtocolError);
+    Puppet::ready()
+        .after(hard())
+        .after(goaway())
+        .refuses(hard(), CloseCode::ProtocolError);
 }

@@ -65,6 +65,12 @@ fn generate() -> String {
     declare::<ApplyResult>(&config, &mut file);
     declare::<State>(&config, &mut file);
     declare::<IdentityState>(&config, &mut file);
+    declare::<Pressure>(&config, &mut file);
+    declare::<PressureLevel>(&config, &mut file);
+    declare::<PressureReason>(&config, &mut file);
+    declare::<RemotePressure>(&config, &mut file);
+    declare::<OffloadState>(&config, &mut file);
+    declare::<ClassState>(&config, &mut file);
     declare::<TunnelState>(&config, &mut file);
     declare::<SessionState>(&config, &mut file);
     declare::<PeerState>(&config, &mut file);

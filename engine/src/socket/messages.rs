@@ -340,8 +340,90 @@ pub struct State {
     pub peers: Vec<PeerState>,
     #[cfg_attr(test, ts(type = "Record<string, number>"))]
     pub counters: BTreeMap<String, u64>,
+    /// How hard it is for this node, and, by class, for the worst of its peers.
+    pub pressure: Pressure,
+    /// What is left to the kernel or the network card; false: refused by it, turned off, or without a tunnel.
+    pub offloads: OffloadState,
     /// What the operator of this host should know, e.g. `real-time priority refused`.
     pub notes: Vec<String>,
+}
+
+/// A soft signal: less would be better. Never that a peer failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Pressure {
+    pub level: PressureLevel,
+    /// 0 to 100, of the last second.
+    pub score: u8,
+    /// Worst first, one for each kind at most: `loop memory udpSend tunnel inFlight streams`, and `queue.CLASS` and `delay.CLASS`.
+    pub reasons: Vec<PressureReason>,
+    /// The classes that are not nominal.
+    #[cfg_attr(test, ts(type = "Partial<Record<TrafficClass, PressureLevel>>"))]
+    pub classes: BTreeMap<TrafficClass, PressureLevel>,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub enum PressureLevel {
+    #[default]
+    Nominal,
+    Warning,
+    Critical,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct PressureReason {
+    pub reason: String,
+    pub score: u8,
+}
+
+/// What a peer says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct RemotePressure {
+    pub level: PressureLevel,
+    pub score: u8,
+    /// Of `loop memory udpSend tunnel`.
+    pub reasons: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct OffloadState {
+    pub tun_checksum: bool,
+    pub tun_tcp_segmentation: bool,
+    pub tun_udp_segmentation: bool,
+    pub udp_segmentation: bool,
+    pub udp_coalescing: bool,
+}
+
+/// Inner packets of one class. What comes as a datagram does not name its class: see `rxDatagrams` of the peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct ClassState {
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tx_packets: u64,
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tx_bytes: u64,
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rx_packets: u64,
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rx_bytes: u64,
+    /// By reason.
+    #[cfg_attr(test, ts(type = "Record<string, number>"))]
+    pub dropped: BTreeMap<String, u64>,
+    /// What waits for the peer, with its bookkeeping.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub queued_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -401,6 +483,21 @@ pub struct PeerState {
     /// Packets that were not passed on, by reason.
     #[cfg_attr(test, ts(type = "Record<string, number>"))]
     pub dropped: BTreeMap<String, u64>,
+    /// The classes in which anything happened.
+    #[cfg_attr(test, ts(type = "Partial<Record<TrafficClass, ClassState>>"))]
+    pub classes: BTreeMap<TrafficClass, ClassState>,
+    /// Of the received packets, those that came as datagrams, whose class is not known.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rx_datagrams: u64,
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rx_datagram_bytes: u64,
+    /// How hard it is to carry to it what is asked; null without a session.
+    pub pressure: Option<Pressure>,
+    /// What it said of itself in the last seconds.
+    pub remote_pressure: Option<RemotePressure>,
+    /// Bulk goes no faster, because the peer or urgent packets to it suffer; null: as fast as the path takes it.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub bulk_bytes_per_second: Option<u64>,
     pub last_failure: Option<PeerFailure>,
     /// What the peer says it has applied.
     pub remote_authority: Option<Authority>,
@@ -494,6 +591,13 @@ pub enum Event {
         remote: String,
         status: PathStatus,
         reason: Option<String>,
+    },
+    /// The pressure level changed: of this node (peer null), or of the way to a peer. At most once a second for each.
+    Pressure {
+        peer: Option<String>,
+        level: PressureLevel,
+        score: u8,
+        reasons: Vec<PressureReason>,
     },
     /// A handshake that was refused; `count` of the same since the last such event.
     Refused {

@@ -223,6 +223,19 @@ fn state() -> State {
         listen: vec!["[::]:7443".into()],
         peers: vec![],
         counters: [("rx".to_owned(), 7)].into(),
+        pressure: Pressure {
+            level: PressureLevel::Nominal,
+            score: 0,
+            reasons: vec![],
+            classes: [].into(),
+        },
+        offloads: OffloadState {
+            tun_checksum: true,
+            tun_tcp_segmentation: true,
+            tun_udp_segmentation: true,
+            udp_segmentation: true,
+            udp_coalescing: true,
+        },
         notes: vec![],
     }
 }

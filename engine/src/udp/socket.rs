@@ -36,6 +36,8 @@ pub struct UdpSocket {
     limited_buffer_bytes: Option<usize>,
     /// Some drivers refuse segmented sends (EIO): remembered, and done one by one from then on.
     segments: bool,
+    /// The kernel joins what one sender sent.
+    coalesces: bool,
     /// The kernel has something to say about packets sent earlier.
     has_errors: Cell<bool>,
 }
@@ -74,9 +76,7 @@ impl UdpSocket {
         // SAFETY: the kernel just gave us this descriptor and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         set_options(&fd, address.is_ipv4())?;
-        if offloads.udp_coalescing {
-            set(&fd, libc::SOL_UDP, UDP_GRO, 1)?;
-        }
+        let coalesces = offloads.udp_coalescing && set(&fd, libc::SOL_UDP, UDP_GRO, 1).is_ok();
         let limited_buffer_bytes = grow_buffers(&fd)?;
         let raw = RawAddress::from(address);
         // SAFETY: `raw` holds an address of the length it says, and outlives the call.
@@ -89,12 +89,23 @@ impl UdpSocket {
             local,
             limited_buffer_bytes,
             segments: offloads.udp_segmentation,
+            coalesces,
             has_errors: Cell::new(false),
         })
     }
 
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether several packets go in one send.
+    pub fn segments(&self) -> bool {
+        self.segments
+    }
+
+    /// Whether several packets come in one receive.
+    pub fn coalesces(&self) -> bool {
+        self.coalesces
     }
 
     pub fn limited_buffer_bytes(&self) -> Option<usize> {

@@ -19,6 +19,8 @@ pub struct UdpSockets {
     /// Packets that the kernel had no room for. While they wait nothing else is sent.
     stalled: Option<(Outgoing, Vec<u8>)>,
     pub send_errors: u64,
+    /// Times that the kernel had no room for more.
+    pub send_stalls: u64,
     /// A remote that a send found no way to.
     unreachable: Option<(SocketAddr, Unreachable)>,
 }
@@ -34,6 +36,7 @@ impl UdpSockets {
             sockets,
             stalled: None,
             send_errors: 0,
+            send_stalls: 0,
             unreachable: None,
         })
     }
@@ -99,6 +102,7 @@ impl UdpSockets {
     /// Sends, or keeps what the kernel has no room for. Errors other than that are losses, which QUIC mends, and are counted.
     pub fn send(&mut self, outgoing: Outgoing, packets: &[u8]) {
         if !self.try_send(outgoing, packets) {
+            self.send_stalls += 1;
             self.stalled = Some((outgoing, packets.to_vec()));
         }
     }
