@@ -81,8 +81,8 @@ impl Engine {
 
     fn stop(&mut self) {
         log::info("stopping", json!({}));
-        self.drop_intents(CloseCode::GoingAway, "the engine stops");
         self.stop_by = Some(self.now.instant + GOODBYE);
+        self.leave_all();
     }
 
     /// Whether a signal came and every session has said goodbye, or had its time to.

@@ -248,7 +248,8 @@ impl Engine {
 
     /// Step 4.
     pub(super) fn receive_tunnel(&mut self) {
-        if !self.ready.tunnel {
+        // What an ending engine does not take, it has not accepted.
+        if !self.ready.tunnel || self.stop_by.is_some() {
             return;
         }
         let mut bytes = 0;
@@ -280,10 +281,8 @@ impl Engine {
         let now = self.now.instant;
         let bytes = packet.bytes().len();
         let (class, flow) = self.classifier.classify(headers, bytes, now);
-        let key = self.peers.get(index).and_then(|peer| peer.link);
-        let link = key
-            .and_then(|key| self.link_mut(key))
-            .filter(|link| link.carries_packets());
+        let key = self.carrier_of(index);
+        let link = key.and_then(|key| self.link_mut(key));
         let pushed = link.map_or(Err(DropReason::NoSession), |link| {
             link.lanes.push(class, packet, headers.transport, flow, now)
         });

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::leaving::Leaving;
 use super::pressure::LinkPressure;
 use crate::lanes::{Budget, Lanes, RecordReader, Rejoin};
 use crate::policy::PeerIndex;
@@ -25,6 +26,10 @@ pub struct Link {
     /// Lane streams of the other side, by their number.
     pub readers: HashMap<u64, RecordReader>,
     pub rejoin: Rejoin,
+    /// It is being left.
+    pub leaving: Option<Leaving>,
+    /// Another took its place, and its end is nobody's news any more.
+    pub replaced: bool,
     /// It stands in the list of work.
     pub scheduled: bool,
 }
@@ -41,6 +46,8 @@ impl Link {
             pressure: LinkPressure::default(),
             readers: HashMap::new(),
             rejoin: Rejoin::default(),
+            leaving: None,
+            replaced: false,
             scheduled: false,
         }
     }
@@ -49,8 +56,14 @@ impl Link {
         self.session.as_ref().map(Session::phase)
     }
 
+    /// Packets pass, both ways: also while it ends, of what was accepted before.
     pub fn carries_packets(&self) -> bool {
-        self.adopted && self.phase() == Some(Phase::Ready)
+        self.adopted && matches!(self.phase(), Some(Phase::Ready | Phase::Draining))
+    }
+
+    /// New packets may be given to it.
+    pub fn takes_packets(&self) -> bool {
+        self.adopted && self.phase() == Some(Phase::Ready) && self.leaving.is_none()
     }
 }
 

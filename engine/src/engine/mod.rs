@@ -15,6 +15,7 @@
 mod apply;
 mod commands;
 mod inbound;
+mod leaving;
 mod link;
 mod outbound;
 mod paths;
@@ -243,7 +244,9 @@ impl Engine {
                 .iter()
                 .map(|monitor| reading(monitor.as_fd())),
         );
-        interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
+        if self.stop_by.is_none() {
+            interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
+        }
         interests
     }
 

@@ -43,6 +43,7 @@ impl Engine {
         }
         self.write_control(key);
         let more = self.send_packets(key);
+        self.go_on_leaving(key);
         self.endpoint.settle(key);
         let session = self
             .links
@@ -102,7 +103,7 @@ impl Engine {
             link.lanes
                 .feed(connection, self.now.instant, &mut peer.dropped);
             if let Some(at) = link.lanes.wakes_at() {
-                self.timers.set(TimerKey::Bulk(key), Some(at));
+                self.timers.set(TimerKey::Lanes(key), Some(at));
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Peer {
     pub accepted: Vec<ConnectionKey>,
     /// The connection in use.
     pub link: Option<ConnectionKey>,
+    /// The connection that the one in use replaces: it carries packets until that one is ready, and then ends in order.
+    pub before: Option<ConnectionKey>,
     /// Since when its session state is what it is.
     pub since_ms: u64,
     pub traffic: Traffic,
@@ -38,6 +40,7 @@ impl Peer {
             attempts: Vec::new(),
             accepted: Vec::new(),
             link: None,
+            before: None,
             since_ms: now_ms,
             traffic: Traffic::default(),
             dropped: Drops::default(),
@@ -51,6 +54,7 @@ impl Peer {
             .iter()
             .chain(&self.accepted)
             .chain(&self.link)
+            .chain(&self.before)
             .copied()
             .collect()
     }
@@ -60,6 +64,7 @@ impl Peer {
         self.attempts.retain(|attempt| *attempt != key);
         self.accepted.retain(|accepted| *accepted != key);
         self.link = self.link.filter(|link| *link != key);
+        self.before = self.before.filter(|before| *before != key);
     }
 
     pub fn fail(&mut self, code: CloseCode, message: impl Into<String>, at_ms: u64) {

@@ -64,6 +64,7 @@ impl Engine {
         let mut classes = [PressureLevel::Nominal; TrafficClass::COUNT];
         for index in self.peers.indexes() {
             if let Some(key) = self.peers.get(index).and_then(|peer| peer.link) {
+                self.tell_lanes_of_path(key);
                 self.review_link(index, key, &mut classes);
             }
         }
@@ -148,6 +149,15 @@ impl Engine {
         self.schedule(key);
         if let Some((id, pressure)) = event {
             self.publish_pressure(Some(id), pressure);
+        }
+    }
+
+    /// How long a queue may stand depends on how long an answer takes.
+    pub(super) fn tell_lanes_of_path(&mut self, key: ConnectionKey) {
+        let connection = self.endpoint.connection(key);
+        let path = connection.and_then(|connection| connection.path_facts());
+        if let Some((link, path)) = self.link_mut(key).zip(path) {
+            link.lanes.set_round_trip(path.rtt);
         }
     }
 

@@ -109,7 +109,7 @@ impl Engine {
                 self.close_link(key, CloseCode::Duplicate, "another connection stays");
                 return false;
             }
-            self.detach(in_use.0, CloseCode::Duplicate, "a newer connection stays");
+            self.give_way(index, in_use.0);
         }
         // The other side can't have finished a handshake that we have not, so it knows nothing of these.
         self.cancel_attempts(index);
@@ -124,6 +124,24 @@ impl Engine {
         }
         self.set_dial_timer(index);
         true
+    }
+
+    /// A connection that carries packets does so until the newcomer is ready; another ends at once.
+    fn give_way(&mut self, index: PeerIndex, in_use: ConnectionKey) {
+        let message = "a newer connection stays";
+        if let Some(before) = self.peers.get(index).and_then(|peer| peer.before) {
+            self.detach(before, CloseCode::Duplicate, message);
+        }
+        if self
+            .link_mut(in_use)
+            .is_some_and(|link| link.carries_packets())
+        {
+            if let Some(peer) = self.peers.get_mut(index) {
+                peer.before = Some(in_use);
+            }
+        } else {
+            self.detach(in_use, CloseCode::Duplicate, message);
+        }
     }
 
     fn we_are_lower(&self, index: PeerIndex) -> bool {
@@ -183,7 +201,9 @@ impl Engine {
                 kind,
                 payload,
             }),
-            SessionEvent::GoingAway { code, reason } => self.on_going_away(peer, code, reason),
+            SessionEvent::GoingAway { code, reason } => {
+                self.on_going_away(key, peer, code, reason);
+            }
             SessionEvent::Drained { .. } => {}
         }
     }
@@ -193,6 +213,8 @@ impl Engine {
         if let Some(link) = self.link_mut(key) {
             link.ready_at = Some(now.instant);
         }
+        self.replace(index, key);
+        self.tell_lanes_of_path(key);
         let remote = self
             .endpoint
             .connection(key)
@@ -211,9 +233,16 @@ impl Engine {
     }
 
     /// The other side is ending the session in order; its end comes as the connection's.
-    fn on_going_away(&mut self, index: PeerIndex, code: CloseCode, reason: String) {
+    fn on_going_away(
+        &mut self,
+        key: ConnectionKey,
+        index: PeerIndex,
+        code: CloseCode,
+        reason: String,
+    ) {
         let now_ms = self.now.unix_ms;
-        if let Some(peer) = self.peers.get_mut(index) {
+        let peer = self.peers.get_mut(index);
+        if let Some(peer) = peer.filter(|peer| peer.link == Some(key)) {
             peer.since_ms = now_ms;
             peer.fail(code, reason, now_ms);
         }
@@ -249,13 +278,13 @@ impl Engine {
     }
 
     /// We end it, and nothing follows for its peer.
-    fn detach(&mut self, key: ConnectionKey, code: CloseCode, message: &str) {
+    pub(super) fn detach(&mut self, key: ConnectionKey, code: CloseCode, message: &str) {
         self.end_connection(key, code, message);
         let Some(link) = self.link_mut(key) else {
             return;
         };
         link.session = None;
-        let was_ready = link.ready_at.is_some();
+        let was_ready = link.ready_at.is_some() && !link.replaced;
         let Some(index) = link.peer.take() else {
             return;
         };
@@ -284,18 +313,29 @@ impl Engine {
         let Some(link) = self.link_mut(key) else {
             return;
         };
-        let ready_at = link.ready_at;
+        let (ready_at, replaced) = (link.ready_at, link.replaced);
         let index = link.peer.take();
         link.session = None;
         let Some(index) = index else { return };
         let jitter = self.random.fraction();
+        let links = &self.links;
         let Some(peer) = self.peers.get_mut(index) else {
             return;
         };
+        if replaced {
+            return peer.forget(key);
+        }
         peer.fail(code, message, now.unix_ms);
         let in_use = peer.link == Some(key);
         peer.forget(key);
-        if in_use {
+        let before = peer.before.filter(|before| {
+            let before = links.get(*before).and_then(Option::as_ref);
+            before.is_some_and(|link| !link.replaced)
+        });
+        if in_use && before.is_some() {
+            // The newcomer failed: what it was to replace is still there.
+            (peer.link, peer.before) = (before, None);
+        } else if in_use {
             peer.since_ms = now.unix_ms;
             let lasted = ready_at.map_or(Duration::ZERO, |at| now.instant.duration_since(at));
             if was_reset {
@@ -328,7 +368,7 @@ impl Engine {
     pub(super) fn forget_link(&mut self, key: ConnectionKey) {
         self.timers.set(TimerKey::Session(key), None);
         self.timers.set(TimerKey::Handshake(key), None);
-        self.timers.set(TimerKey::Bulk(key), None);
+        self.timers.set(TimerKey::Lanes(key), None);
         self.unlink(key, CloseCode::GoingAway, "the connection is over", false);
         if let Some(slot) = self.links.get_mut(key) {
             *slot = None;

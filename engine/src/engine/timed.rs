@@ -28,8 +28,8 @@ pub enum TimerKey {
     Handshake(ConnectionKey),
     /// The next candidate of this peer is to be dialled.
     Dial(PeerIndex),
-    /// Bulk of this connection may go again.
-    Bulk(ConnectionKey),
+    /// The lanes of this connection want to act.
+    Lanes(ConnectionKey),
     /// Expiries, and what is told once a second.
     Housekeeping,
 }
@@ -53,7 +53,7 @@ impl Engine {
                     dials += 1;
                     self.dial(index);
                 }
-                TimerKey::Bulk(key) => self.schedule(key),
+                TimerKey::Lanes(key) => self.schedule(key),
                 TimerKey::Housekeeping => self.keep_house(),
             }
         }
@@ -92,7 +92,8 @@ impl Engine {
         let at = self
             .peers
             .get(index)
-            .and_then(|peer| peer.dialer.poll_timeout());
+            .and_then(|peer| peer.dialer.poll_timeout())
+            .filter(|_| self.stop_by.is_none());
         self.timers.set(TimerKey::Dial(index), at);
     }
 

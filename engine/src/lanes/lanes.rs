@@ -67,6 +67,8 @@ pub struct Lanes {
     /// What bulk is owed of what others sent.
     share_bytes: usize,
     governor: Governor,
+    /// Nothing joins any more, and what waits is not thinned out.
+    ends: bool,
     cut: u16,
     memory: BytesMut,
 }
@@ -85,6 +87,7 @@ impl Lanes {
             shards: std::array::from_fn(|_| Shard::default()),
             share_bytes: 0,
             governor: Governor::new(now),
+            ends: false,
             cut: 0,
             memory: BytesMut::new(),
         }
@@ -99,6 +102,24 @@ impl Lanes {
         now: Instant,
     ) -> Result<(), DropReason> {
         self.queues[class as usize].push(packet, transport, flow, now)
+    }
+
+    /// Takes what waits in the lanes of another session with the same peer, which this one replaces.
+    pub fn take_over(&mut self, older: &mut Lanes, now: Instant) {
+        for (queue, older) in self.queues.iter_mut().zip(&mut older.queues) {
+            queue.take_over(older, now);
+        }
+    }
+
+    /// The session ends in order: all that waits goes.
+    pub fn end(&mut self) {
+        self.ends = true;
+    }
+
+    /// Whether nothing waits, not even the rest of a record.
+    pub fn is_empty(&self) -> bool {
+        let is_done = |shard: &Shard| shard.unsent.is_none();
+        self.queues.iter().all(ClassQueue::is_empty) && self.shards.iter().all(is_done)
     }
 
     /// Once a second: how much bulk may go from now on.
@@ -149,7 +170,9 @@ impl Lanes {
             && let Some(class) = self.next_class(&blocked)
         {
             let queue = &mut self.queues[class as usize];
-            dropped.count_of(class, DropReason::Delayed, queue.make_ready(now));
+            if !self.ends {
+                dropped.count_of(class, DropReason::Delayed, queue.make_ready(now));
+            }
             let Some(bytes) = queue.front().map(|first| first.packet.bytes().len()) else {
                 continue;
             };
@@ -193,7 +216,7 @@ impl Lanes {
             return Fed::Blocked;
         };
         let by_stream = goes_by_stream(class, &first.packet, first.transport.as_ref());
-        if class.is_patient() && !self.governor.takes() {
+        if class.is_patient() && !self.ends && !self.governor.takes() {
             return Fed::Blocked;
         }
         if !class.is_urgent() && !carrier.takes_bulk() {

@@ -141,6 +141,17 @@ impl ClassQueue {
         dropped
     }
 
+    /// Takes what waits in an older queue of the same class and engine, ahead of what waits here. It begins to wait anew: that it
+    /// waited is no fault of this queue's.
+    pub fn take_over(&mut self, older: &mut ClassQueue, now: Instant) {
+        for waiting in &mut older.waiting {
+            waiting.since = now;
+        }
+        older.waiting.append(&mut self.waiting);
+        std::mem::swap(&mut self.waiting, &mut older.waiting);
+        self.bytes += std::mem::take(&mut older.bytes);
+    }
+
     /// Drops what nobody waits for any more.
     pub fn expire(&mut self, now: Instant) -> u64 {
         let mut dropped = 0;

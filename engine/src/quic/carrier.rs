@@ -71,6 +71,32 @@ impl Connection {
         self.datagram_room = room;
     }
 
+    /// Ends the lanes; each is forgotten when all of it was acknowledged. Says whether there is something to send now.
+    pub fn finish_lanes(&mut self) -> bool {
+        let mut any = false;
+        for id in self.lanes.into_iter().flatten() {
+            // It fails for a stream that was finished before, or that the other side stopped.
+            let finished = self.inner.call(|inner| inner.send_stream(id).finish());
+            any |= matches!(finished, Some(Ok(())));
+        }
+        any
+    }
+
+    pub(super) fn forget_lane(&mut self, id: noq_proto::StreamId) {
+        for lane in &mut self.lanes {
+            *lane = lane.filter(|lane| *lane != id);
+        }
+    }
+
+    /// After `finish_lanes`: whether all that was sent has arrived.
+    pub fn is_flushed(&mut self) -> bool {
+        self.look_at_datagrams();
+        let lanes_ended = self.lanes.iter().all(Option::is_none);
+        // The library keeps room for the bookkeeping of one more.
+        let no_datagrams = self.waiting_datagram_bytes() <= size_of::<Bytes>();
+        lanes_ended && no_datagrams && self.gauge.in_flight() == 0
+    }
+
     /// The stream, opened when it is first used.
     fn lane(&mut self, stream: LaneStream) -> Option<noq_proto::StreamId> {
         if self.lanes[stream.index()].is_none() {

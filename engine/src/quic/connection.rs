@@ -298,6 +298,7 @@ impl Connection {
                 }
                 Event::Stream(StreamEvent::Opened { dir }) => self.accept_streams(dir),
                 Event::Stream(StreamEvent::Readable { id }) => self.note_readable(id),
+                Event::Stream(StreamEvent::Finished { id }) => self.forget_lane(id),
                 _ => {}
             }
         }

@@ -52,7 +52,7 @@ pub enum Phase {
     /// SESSION_READY sent, the peer's awaited.
     Confirming,
     Ready,
-    /// GOAWAY sent; the peer's, or the end of the connection, awaited.
+    /// GOAWAY sent or heard; the other one, or the end of the connection, awaited.
     Draining,
     Closed,
 }
@@ -112,6 +112,8 @@ struct Drain {
     code: CloseCode,
     reason: String,
     deadline: Instant,
+    /// The peer said GOAWAY first, and waits for ours.
+    owes_answer: bool,
 }
 
 pub struct Session {
@@ -309,6 +311,20 @@ impl Session {
         }
     }
 
+    /// Whether the peer waits for our GOAWAY, which says that we have nothing more for it: see `flushed`.
+    pub fn owes_goaway(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.owes_answer)
+    }
+
+    /// All that was to be sent beside the control stream has arrived.
+    pub fn flushed(&mut self) {
+        if let Some(drain) = self.drain.as_mut().filter(|drain| drain.owes_answer) {
+            drain.owes_answer = false;
+            let (code, reason) = (drain.code.number(), drain.reason.clone());
+            self.send(Frame::GoAway { code, reason });
+        }
+    }
+
     fn take_frames(&mut self, bytes: &mut &[u8], now: Instant) -> Result<(), SessionError> {
         while self.phase != Phase::Closed {
             let Some(raw) = self.decoder.next(bytes)? else {
@@ -473,24 +489,28 @@ impl Session {
             self.end_drain();
         } else {
             // The peer closes the connection when it has our answer.
-            self.begin_drain(code, &reason, now);
+            self.drain(code, &reason, true, now);
         }
     }
 
     fn begin_drain(&mut self, code: CloseCode, reason: &str, now: Instant) {
-        let reason = cut(reason, MAX_REASON_BYTES).to_owned();
-        let sent = reason.clone();
-        let number = code.number();
+        let reason = cut(reason, MAX_REASON_BYTES);
         self.send(Frame::GoAway {
-            code: number,
-            reason: sent,
+            code: code.number(),
+            reason: reason.to_owned(),
         });
+        self.drain(code, reason, false, now);
+    }
+
+    fn drain(&mut self, code: CloseCode, reason: &str, owes_answer: bool, now: Instant) {
+        let reason = reason.to_owned();
         self.phase = Phase::Draining;
         let deadline = now + DRAIN_TIMEOUT;
         self.drain = Some(Drain {
             code,
             reason,
             deadline,
+            owes_answer,
         });
     }
 

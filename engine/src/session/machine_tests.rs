@@ -35,6 +35,7 @@ fn session(role: Role, now: Instant) -> Session {
 }
 
 fn transmitted(session: &mut Session) -> Vec<u8> {
+    session.flushed();
     std::iter::from_fn(|| session.poll_transmit())
         .collect::<Vec<Bytes>>()
         .concat()
@@ -810,4 +811,16 @@ fn pressure_before_ready_or_after_goaway_is_out_of_state() {
         .after(hard())
         .after(goaway())
         .refuses(hard(), CloseCode::ProtocolError);
+}
+
+#[test]
+fn a_goaway_is_answered_when_all_has_arrived() {
+    let mut puppet = Puppet::ready().after(goaway());
+    assert!(puppet.session.owes_goaway());
+    assert_eq!(puppet.session.poll_transmit(), None);
+    puppet.session.flushed();
+    assert!(!puppet.session.owes_goaway());
+    assert_eq!(puppet.sent(), [goaway()]);
+    puppet.session.flushed();
+    assert_eq!(puppet.sent(), [], "once");
 }

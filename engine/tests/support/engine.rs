@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fabric_engine::socket::messages::{
     ApplyCommand, ApplyResult, Authority, Command, CommandError, Desired, Event, HelloCommand,
@@ -139,6 +139,15 @@ impl EngineProcess {
                 return wanted;
             }
         }
+    }
+
+    /// Asks it to end, waits until it has, and says how long that took.
+    pub fn terminate(&mut self) -> Duration {
+        let begun = Instant::now();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        assert!(self.child.wait().expect("a child").success());
+        begun.elapsed()
     }
 
     pub fn is_running(&mut self) -> bool {

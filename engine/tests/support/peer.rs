@@ -171,6 +171,7 @@ impl Peer {
     }
 
     fn say_all_of(&mut self, session: &mut Session) {
+        session.flushed();
         let said: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
         self.say(&said.concat());
     }
@@ -197,6 +198,23 @@ impl Peer {
     pub fn step(&mut self) {
         self.transmit();
         self.hear();
+        self.take_events();
+        self.transmit();
+    }
+
+    /// Takes all packets that are there and waits for none.
+    pub fn look(&mut self) {
+        self.transmit();
+        self.socket.set_nonblocking(true).expect("a socket");
+        let mut packet = [0; 2048];
+        while let Ok((bytes, remote)) = self.socket.recv_from(&mut packet) {
+            self.receive(&packet[..bytes], remote);
+        }
+        self.socket.set_nonblocking(false).expect("a socket");
+        let now = Instant::now();
+        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
+            self.connection.handle_timeout(now);
+        }
         self.take_events();
         self.transmit();
     }
