@@ -59,7 +59,8 @@ impl Engine {
         if link.lanes.is_empty() && connection.finish_lanes() && !is_late {
             return self.schedule(key);
         }
-        if !is_late && !(link.lanes.is_empty() && connection.is_flushed()) {
+        let is_flushed = link.lanes.is_empty() && connection.is_flushed();
+        if !is_flushed && !is_late {
             return;
         }
         if let Some(leaving) = link.leaving.take() {

@@ -73,9 +73,11 @@ pub struct StreamCredit {
     pub bytes_per_second: u64,
 }
 
-/// The greatest level, score and class of the two.
+/// Critical.
 const MAX_LEVEL: u8 = 2;
+/// A score is of a hundred.
 const MAX_SCORE: u8 = 100;
+/// Droppable, the last of the six traffic classes.
 const MAX_CLASS: u8 = 5;
 
 /// Who the sender is and what it speaks.

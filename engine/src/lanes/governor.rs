@@ -9,6 +9,7 @@ pub const MIN_BULK_BYTES_PER_SECOND: u64 = 1 << 20;
 const RECOVERY_PART: u64 = 4;
 /// What may go at once, as a part of a second's.
 const BURST_PART: u64 = 20;
+/// And at least a superframe.
 const MIN_BURST_BYTES: i64 = 64 << 10;
 
 /// What the last second brought.
