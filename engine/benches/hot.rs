@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fabric_engine::lanes::{
-    Carrier, Classifier, LaneStream, Lanes, Packet, RECORD_HEADER_BYTES, RecordReader, TrafficClass,
+    Budget, Carrier, Classifier, Drops, LaneStream, Lanes, Packet, RECORD_HEADER_BYTES,
+    RecordReader, TrafficClass,
 };
 use fabric_engine::packet::{Headers, Merge, Offload, split};
-use fabric_engine::policy::{DropCounters, Policy, Prefix};
+use fabric_engine::policy::{Policy, Prefix};
 use fabric_engine::socket::messages::{PortRange, TrafficProtocol, TrafficRule};
 use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
@@ -208,8 +209,8 @@ fn queues(criterion: &mut Criterion) {
     let bytes = tcp_packet(1_240);
     let transport = Headers::parse(&bytes).expect("a packet").transport;
     let packet = as_packet(&bytes, Offload::Complete);
-    let mut lanes = Lanes::new(begin);
-    let mut dropped = DropCounters::default();
+    let mut lanes = Lanes::new(&Budget::default(), begin);
+    let mut dropped = Drops::default();
     criterion.bench_function("queue: push, CoDel and pop to a stream", |bench| {
         bench.iter(|| {
             lanes

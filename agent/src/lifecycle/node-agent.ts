@@ -271,11 +271,11 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
 
   /** At most once a second for the node and for each peer; what the status says of the node is seen anew. */
   function tellPressure({ peer, level, score, reasons }: Extract<Event, { type: "pressure" }>): void {
-    const names = reasons.map(({ reason }) => reason);
+    const said = reasons.map(({ reason }) => reason);
     if (peer === null) {
-      log.info({ level, score, reasons: names }, "pressure on this node");
+      log.info({ level, score, reasons: said }, "pressure on this node");
       void observeEngine();
-    } else log.debug({ peer, level, score, reasons: names }, "pressure on the way to a peer");
+    } else log.debug({ peer, level, score, reasons: said }, "pressure on the way to a peer");
   }
 
   function onApplied(changed: readonly string[]): void {
