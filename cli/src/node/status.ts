@@ -74,13 +74,13 @@ function pressureText({ engine: { pressure } }: StatusView): string | null {
 
 function offloadsText({ engine: { offloads } }: StatusView): string | null {
   if (offloads === null) return null;
-  const names = (granted: boolean) =>
+  const listed = (granted: boolean) =>
     Object.entries(offloads)
       .filter(([, isGranted]) => isGranted === granted)
       .map(([name]) => name)
       .join(", ");
-  if (names(false) === "") return "all";
-  return `${names(true) || "none"}; without ${names(false)}`;
+  if (listed(false) === "") return "all";
+  return `${listed(true) || "none"}; without ${listed(false)}`;
 }
 
 function engineText({ engine }: StatusView): string {
