@@ -51,7 +51,7 @@ use crate::socket::Port;
 use crate::socket::messages::{Event, HelloResult};
 use crate::timers::Timers;
 use crate::tun::Tunnel;
-use crate::udp::{Arena, UdpSockets};
+use crate::udp::{Arena, UdpSockets, largest_packet};
 
 /// A turn that moved this many bytes will have more to do in a moment; one that moved more has had its batch.
 const BUSY_BYTES: std::ops::Range<usize> = (16 << 10)..(128 << 10);
@@ -161,7 +161,7 @@ impl Engine {
             timers: Timers::default(),
             sockets: parts.sockets,
             addresses: AddressMonitor::open().ok(),
-            endpoint: Endpoint::new(&parts.reset_key),
+            endpoint: Endpoint::new(&parts.reset_key, largest_packet),
             links: Vec::new(),
             work: VecDeque::new(),
             ready: Ready::default(),

@@ -190,6 +190,15 @@ impl Connection {
         })?
     }
 
+    /// UDP payload that the path in use carries.
+    pub fn packet_bytes(&mut self) -> u16 {
+        let path = self.steering.active();
+        let mtu = self
+            .inner
+            .call(|inner| inner.path_stats(path).map(|stats| stats.current_mtu));
+        mtu.flatten().unwrap_or(1_200)
+    }
+
     // ---- what the endpoint does with it
 
     /// What the endpoint found for it in a received packet.

@@ -57,6 +57,7 @@ impl From<ConnectError> for DialError {
 
 pub struct Endpoint {
     endpoint: noq_proto::Endpoint,
+    largest_packet: fn(SocketAddr) -> u16,
     identity: Option<Arc<Identity>>,
     connections: Vec<Option<Connection>>,
     timers: Timers<ConnectionKey>,
@@ -64,9 +65,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn new(key: &ResetKey) -> Endpoint {
+    /// `largest_packet` says what the link to an address carries in one packet.
+    pub fn new(key: &ResetKey, largest_packet: fn(SocketAddr) -> u16) -> Endpoint {
         Endpoint {
             endpoint: noq_proto::Endpoint::new(Arc::new(endpoint_config(key)), None, true),
+            largest_packet,
             identity: None,
             connections: Vec::new(),
             timers: Timers::default(),
@@ -98,7 +101,7 @@ impl Endpoint {
         let identity = self.identity.as_ref().ok_or(DialError::NoIdentity)?;
         let mut config = ClientConfig::new(Arc::new(identity.client_config(expected)?));
         let gauge = Arc::new(Gauge::default());
-        config.transport_config(transport_config(&gauge));
+        config.transport_config(transport_config(&gauge, (self.largest_packet)(remote)));
         let (handle, connection) = self.endpoint.connect(now, config, remote, SERVER_NAME)?;
         Ok(self.insert(handle, Connection::dialled(connection, gauge, remote, now)))
     }
@@ -146,7 +149,7 @@ impl Endpoint {
         let gauge = Arc::new(Gauge::default());
         let config = self.identity.as_ref().map(|identity| {
             let mut config = ServerConfig::with_crypto(identity.server_config());
-            config.transport_config(transport_config(&gauge));
+            config.transport_config(transport_config(&gauge, (self.largest_packet)(remote)));
             Arc::new(config)
         });
         let accepted = contain(|| self.endpoint.accept(incoming, now, answer, config));

@@ -101,7 +101,7 @@ pub(super) fn identities() -> [(Arc<Identity>, Trust); 2] {
 
 impl Side {
     fn new(identity: Arc<Identity>, trust: Trust, port: u16) -> Side {
-        let mut endpoint = Endpoint::new(&ResetKey::for_test(port as u8));
+        let mut endpoint = Endpoint::new(&ResetKey::for_test(port as u8), |_| 1_452);
         endpoint.set_identity(Some(identity.clone()));
         Side {
             endpoint,
@@ -118,7 +118,7 @@ impl Side {
     /// The same node after its process died: the same keys, no memory.
     fn restart(&mut self) {
         let port = self.address.port();
-        self.endpoint = Endpoint::new(&ResetKey::for_test(port as u8));
+        self.endpoint = Endpoint::new(&ResetKey::for_test(port as u8), |_| 1_452);
         self.endpoint.set_identity(Some(self.identity.clone()));
     }
 

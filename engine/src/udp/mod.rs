@@ -2,9 +2,11 @@
 
 mod address;
 mod arena;
+mod link_mtu;
 mod socket;
 mod sockets;
 
 pub use arena::Arena;
+pub use link_mtu::largest_packet;
 pub use socket::{MAX_RECEIVE_BYTES, Received, UdpSocket, Unreachable};
 pub use sockets::{Outgoing, UdpSockets};

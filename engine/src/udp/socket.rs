@@ -215,6 +215,8 @@ impl UdpSocket {
         if self.segments {
             match self.send_once(remote, source, packets, Some(segment)) {
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => self.segments = false,
+                // More than one send carries: the path has become another while they were made.
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {}
                 other => return other,
             }
         }
