@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
 /// So long after the last load the thread is an ordinary one again.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_millis(500);
 /// Waiting this long for a processor each time it wants one, a thread needs priority.
 const LONG_WAIT_NANOS: u64 = 100_000;
 
