@@ -6,7 +6,6 @@ mod support;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use serde_json::json;
 
 use support::authority::{Authority as CertificateAuthority, Node};
 use support::engine::{EngineProcess, desired};
+use support::network::leave_network;
 use support::peer::Peer;
 
 const AUTHORITY: Authority = Authority { term: 1, epoch: 1 };
@@ -27,17 +27,6 @@ const PORT: u16 = 4242;
 const PATIENCE: Duration = Duration::from_secs(10);
 const SELF: &str = "100.96.0.1";
 const OTHER: &str = "100.96.0.2";
-
-/// This thread, and the processes it starts, in a network namespace of their own.
-fn leave_network() {
-    // SAFETY: unshare takes no pointers.
-    let left = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    assert_eq!(left, 0, "needs root: {}", std::io::Error::last_os_error());
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.expect("iproute2").success());
-}
 
 fn start(node: &Node) -> EngineProcess {
     let limits = json!({ "interface": "saft0", "prefixes": ["100.64.0.0/10"], "maxMtu": 1400 });

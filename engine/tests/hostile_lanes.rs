@@ -18,6 +18,7 @@ use serde_json::json;
 
 use support::authority::{Authority as CertificateAuthority, Node};
 use support::engine::{EngineProcess, desired};
+use support::network::leave_network;
 use support::peer::Peer;
 
 const AUTHORITY: Authority = Authority { term: 1, epoch: 1 };
@@ -36,14 +37,6 @@ fn run(program: &str, arguments: &[&str]) -> String {
     let output = output.expect("iproute2");
     assert!(output.status.success(), "{program} {arguments:?}");
     String::from_utf8(output.stdout).expect("text")
-}
-
-/// This thread, and the processes it starts, in a network namespace of their own.
-fn leave_network() {
-    // SAFETY: unshare takes no pointers.
-    let left = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    assert_eq!(left, 0, "needs root: {}", std::io::Error::last_os_error());
-    run("ip", &["link", "set", "lo", "up"]);
 }
 
 fn with_prefixes(node: &Node) -> PeerIntent {

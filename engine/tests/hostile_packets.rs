@@ -17,21 +17,11 @@ use serde_json::json;
 
 use support::authority::{Authority as CertificateAuthority, Node};
 use support::engine::{EngineProcess, desired};
+use support::network::leave_network;
 use support::peer::Peer;
 
 const AUTHORITY: Authority = Authority { term: 1, epoch: 1 };
 const PORT: u16 = 4242;
-
-/// This thread, and the processes it starts, in a network namespace of their own.
-fn leave_network() {
-    // SAFETY: unshare takes no pointers.
-    let left = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    assert_eq!(left, 0, "needs root: {}", std::io::Error::last_os_error());
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.expect("iproute2").success());
-}
 
 fn with_prefix(node: &Node, address: &str) -> PeerIntent {
     PeerIntent {

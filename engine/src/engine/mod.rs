@@ -136,6 +136,8 @@ pub struct Engine {
     /// What waits in all lanes together.
     budget: Budget,
     host_pressure: HostPressure,
+    /// Datagrams lost because the library did not take what it said it had room for.
+    datagrams_refused: u64,
     /// Packets dropped before a peer was known.
     dropped: DropCounters,
 }
@@ -173,6 +175,7 @@ impl Engine {
             classifier: Classifier::new(Instant::now()),
             budget: Budget::default(),
             host_pressure: HostPressure::default(),
+            datagrams_refused: 0,
             dropped: DropCounters::default(),
         };
         if engine.addresses.is_none() {

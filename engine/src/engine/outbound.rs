@@ -59,9 +59,10 @@ impl Engine {
 
     /// Returns whether it ended before the connection had nothing to send.
     fn send_packets(&mut self, key: ConnectionKey) -> bool {
+        let packets = self.packets_per_send(key);
         for _ in 0..SENDS_PER_TURN {
             self.feed_lanes(key);
-            if !self.send_once(key) {
+            if !self.send_once(key, packets) {
                 return false;
             }
             if self.sockets.is_stalled() {
@@ -104,20 +105,27 @@ impl Engine {
             connection.look_at_datagrams();
             link.lanes
                 .feed(connection, self.now.instant, &mut peer.dropped);
+            self.datagrams_refused += connection.take_datagrams_refused();
             if let Some(at) = link.lanes.wakes_at() {
                 self.timers.set(TimerKey::Lanes(key), Some(at));
             }
         }
     }
 
+    /// As many as the path's packets fill one send with.
+    fn packets_per_send(&mut self, key: ConnectionKey) -> NonZeroUsize {
+        let connection = self.endpoint.connection(key);
+        let packet_bytes = connection.map_or(1, |connection| connection.packet_bytes().max(1));
+        let fitting = BYTES_PER_SEND / usize::from(packet_bytes);
+        NonZeroUsize::new(fitting.min(PACKETS_PER_SEND)).unwrap_or(NonZeroUsize::MIN)
+    }
+
     /// One send; false when the connection has nothing to send.
-    fn send_once(&mut self, key: ConnectionKey) -> bool {
+    fn send_once(&mut self, key: ConnectionKey, packets: NonZeroUsize) -> bool {
         let Some(connection) = self.endpoint.connection(key) else {
             return false;
         };
         self.transmit.clear();
-        let fitting = BYTES_PER_SEND / usize::from(connection.packet_bytes().max(1));
-        let packets = NonZeroUsize::new(fitting.min(PACKETS_PER_SEND)).unwrap_or(NonZeroUsize::MIN);
         let Some(transmit) =
             connection.poll_transmit(self.now.instant, packets, &mut self.transmit)
         else {

@@ -175,6 +175,7 @@ impl Engine {
             ("handshakesRefused".to_owned(), self.refusals.total),
             ("faultsContained".to_owned(), panics::contained()),
             ("udpSendErrors".to_owned(), self.sockets.send_errors),
+            ("datagramsRefused".to_owned(), self.datagrams_refused),
             (
                 "connections".to_owned(),
                 self.links.iter().flatten().count() as u64,

@@ -97,6 +97,11 @@ impl Connection {
         lanes_ended && no_datagrams && self.gauge.in_flight() == 0
     }
 
+    /// Datagrams that the library did not take, since the last call.
+    pub fn take_datagrams_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.datagrams_refused)
+    }
+
     /// The stream, opened when it is first used.
     fn lane(&mut self, stream: LaneStream) -> Option<noq_proto::StreamId> {
         if self.lanes[stream.index()].is_none() {

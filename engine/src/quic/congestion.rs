@@ -38,7 +38,7 @@ const QUIET_PERIOD: Duration = Duration::from_secs(2);
 pub struct Gauge {
     in_flight: AtomicU64,
     window: AtomicU64,
-    /// Of the path that was acknowledged last.
+    /// This and the others: of the path that has most in flight.
     bytes_per_second: AtomicU64,
     min_rtt_nanos: AtomicU64,
 }
@@ -48,7 +48,7 @@ impl Gauge {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub fn bytes_per_second(&self) -> u64 {
+    fn bytes_per_second(&self) -> u64 {
         self.bytes_per_second.load(Ordering::Relaxed)
     }
 

@@ -4,5 +4,6 @@
 
 pub mod authority;
 pub mod engine;
+pub mod network;
 pub mod peer;
 pub mod wire;
