@@ -17,6 +17,7 @@ import {
   type Stage,
 } from "./stage.ts";
 import { enrolNode, type TestNode } from "./test-node.ts";
+import { reasonOf } from "./ready-reason.ts";
 
 /** A minute is what is promised; nothing in the operator waits longer than 30 s for anything, so half of it shows the same. */
 const OUTAGE_MS = 35_000;
@@ -28,14 +29,6 @@ let secondPort: number;
 let token: string;
 let node: TestNode;
 let beating: AbortController;
-
-interface Conditioned {
-  readonly status?:
-    | { readonly conditions?: readonly { type: string; status: string; reason: string }[] | undefined }
-    | undefined;
-}
-const reasonOf = (object: Conditioned | undefined): string | undefined =>
-  object?.status?.conditions?.find(({ type }) => type === "Ready")?.reason;
 
 const ruling = async (): Promise<{ holder: string | undefined; term: number }> => {
   const { holder, term = 0 } = (await stage.get<Cluster>("cluster", "stage"))?.status?.authority ?? {};

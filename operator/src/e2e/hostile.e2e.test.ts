@@ -2,19 +2,12 @@
 import type { Cluster, FabricNode, JoinRequest, JoinToken, RoleAssignment } from "@saf/crds";
 import { createJoiner, makeToken, type Joiner } from "./joiner.ts";
 import { buildStage, clusterOf, eventually, NAMESPACE, type RunningOperator, type Stage } from "./stage.ts";
+import { reasonOf, type Conditioned } from "./ready-reason.ts";
 
 let stage: Stage;
 let operator: RunningOperator;
 let token: string;
 let pin: string;
-
-interface Conditioned {
-  readonly status?:
-    | { readonly conditions?: readonly { type: string; status: string; reason: string }[] | undefined }
-    | undefined;
-}
-const reasonOf = (object: Conditioned | undefined): string | undefined =>
-  object?.status?.conditions?.find(({ type }) => type === "Ready")?.reason;
 
 const patch = (user: string, target: string, change: object, ...more: string[]): Promise<string> =>
   stage.kubectlAs(user, "patch", target, "--type=merge", "-p", JSON.stringify(change), ...more);
