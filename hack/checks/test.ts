@@ -31,16 +31,12 @@ const jest = [
   "--disable-warning=ExperimentalWarning",
   "node_modules/jest/bin/jest.js",
 ];
-/** Tests with programs and ports of their own: one at a time, because they measure time. */
-const labs = "\\.lab\\.test\\.ts$";
-const endToEnd = "\\.e2e\\.test\\.ts$";
-
 const stages: readonly Stage[] = [
   { name: "static checks", command: [node, "hack/checks/check.ts"], count: countOfChecks },
   {
     name: "unit tests, TypeScript",
     // The pattern on the command line replaces those of jest.config.js, so they are repeated.
-    command: [...jest, "--testPathIgnorePatterns", labs, endToEnd, "/node_modules/", "/target/"],
+    command: [...jest, "--testPathIgnorePatterns", "\\.(e2e|lab)\\.test\\.ts$", "/node_modules/", "/target/"],
     count: countOfJest,
   },
   {
@@ -54,14 +50,9 @@ const stages: readonly Stage[] = [
     count: countOfCargo,
   },
   {
-    name: "end-to-end tests",
-    command: [...jest, "--runInBand", "--testPathPatterns", endToEnd],
-    count: countOfJest,
-  },
-  {
-    name: "labs",
-    command: [...jest, "--runInBand", "--testPathPatterns", labs],
-    count: countOfJest,
+    name: "end-to-end tests and labs",
+    command: [node, "hack/checks/program-tests.ts"],
+    count: (output) => countOfSummary("program tests", output),
   },
   {
     name: "the demo",

@@ -19,6 +19,8 @@ const MAX_CONNECTIONS = 64;
 const IDLE_CONNECTION_MS = 5_000;
 /** A question has at most 255 bytes of name; the rest is room for options. */
 const MAX_QUERY_BYTES = 4096;
+/** A port that the system chose for UDP is rarely in use for TCP. */
+const MAX_PORT_CHOICES = 16;
 /** Of one asker. A busy mail server asks hundreds. */
 const MAX_QUERIES_PER_SECOND = 2_000;
 
@@ -136,8 +138,21 @@ export function serveNames({ sockets, knowledge, elapsedMs }: NameServerOptions)
   };
 }
 
-/** Throws what the system says: EACCES for a port below 1024 without the right to it, EADDRINUSE. */
+/**
+ * Port 0: any that is free for UDP and TCP both. Throws what the system says: EACCES for a port below 1024 without the right to it,
+ * EADDRINUSE.
+ */
 export async function bindSockets(address: string, port: number): Promise<ServerSockets> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await bindBoth(address, port);
+    } catch (error) {
+      if (port !== 0 || attempt === MAX_PORT_CHOICES || codeIn(error) !== "EADDRINUSE") throw error;
+    }
+  }
+}
+
+async function bindBoth(address: string, port: number): Promise<ServerSockets> {
   const udp = createSocket(isIPv6(address) ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
   const tcp = createServer();
   try {
