@@ -42,7 +42,7 @@ async function runWaiting(): Promise<void> {
 /** What it says is shown when it has ended, so two files' lines do not mix. */
 async function runFile(file: string): Promise<TestCount> {
   const [program, ...args] = [...withLoopback, ...jest, file];
-  const child = spawn(program!, args, { cwd: repositoryRoot, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd: repositoryRoot, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
