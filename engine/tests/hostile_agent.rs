@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fabric_engine::session::Phase;
 use fabric_engine::socket::messages::{
@@ -129,25 +129,17 @@ fn ten_thousand_absent_peers_leave_room_for_the_one_that_is_there() {
     let mut too_many = desired.clone();
     too_many.peers.push(scene.engine_node.as_peer());
     assert_eq!(scene.refusal_of(too_many), "LIMIT_EXCEEDED");
-    let begun = Instant::now();
     scene
         .engine
         .apply_all(desired.clone())
         .expect("a valid state");
-    let taken = begun.elapsed();
-    assert!(taken < Duration::from_secs(3), "applied in {taken:?}");
     for _ in 0..5 {
-        let begun = Instant::now();
         scene.is_unharmed();
-        let taken = begun.elapsed();
-        assert!(taken < Duration::from_secs(4), "described in {taken:?}");
     }
-    println!("applied in {taken:?}, {} KiB", scene.engine.resident_kib());
-    let begun = Instant::now();
+    let kib = scene.engine.resident_kib();
+    assert!(kib < 128 << 10, "{kib} KiB");
     let none = scene.desired();
     scene.engine.apply_all(none).expect("a valid state");
-    let taken = begun.elapsed();
-    assert!(taken < Duration::from_secs(3), "removed in {taken:?}");
     scene.is_unharmed();
 }
 

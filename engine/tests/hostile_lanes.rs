@@ -205,6 +205,15 @@ fn link_number() -> String {
     link.split(':').next().expect("its index").to_owned()
 }
 
+/// Its addresses and routes, without the link-local ones, which the kernel makes anew.
+fn interface_state() -> String {
+    let show = |family, what| run("ip", &[family, "-o", what, "show", "dev", INTERFACE]);
+    let lines = ["-4", "-6"].map(|family| show(family, "address") + &show(family, "route"));
+    let kept = lines.iter().flat_map(|text| text.lines());
+    let kept = kept.filter(|line| !line.contains("fe80::") && !line.contains("linkdown"));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
 /// Small steps of a number series (xorshift), so that a failure can be had again.
 fn next(state: &mut u32) -> u32 {
     *state ^= *state << 13;
@@ -340,6 +349,8 @@ fn an_interface_that_is_down_costs_packets_and_nothing_else() {
     let mut scene = Scene::new(true);
     let interface = link_number();
     scene.is_well(&interface);
+    let before = interface_state();
+    assert!(before.contains("fd00::/64") && before.contains("100.96.0.0/16"));
     run("ip", &["link", "set", INTERFACE, "down"]);
     let packet = ipv4(UDP, &[], 0, &udp(b"lost"));
     for _ in 0..100 {
@@ -351,8 +362,14 @@ fn an_interface_that_is_down_costs_packets_and_nothing_else() {
         let dropped = engine.peer("hostile").dropped;
         dropped.get("tunnelRefused") == Some(&200)
     });
+    assert_ne!(interface_state(), before);
     run("ip", &["link", "set", INTERFACE, "up"]);
     scene.is_well(&interface);
+    let give_up = Instant::now() + TRY;
+    while interface_state() != before && Instant::now() < give_up {
+        std::thread::yield_now();
+    }
+    assert_eq!(interface_state(), before);
 }
 
 #[test]

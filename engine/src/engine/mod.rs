@@ -44,7 +44,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
 use crate::lanes::{Budget, Classifier};
-use crate::os::{AddressMonitor, Interest, Priority, TerminationSignals, wait};
+use crate::os::{HostMonitor, Interest, Priority, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
 use crate::socket::Port;
@@ -78,19 +78,19 @@ struct Ready {
     commands: bool,
     signals: bool,
     sockets: Vec<bool>,
-    addresses: bool,
+    host: bool,
     tunnel: bool,
 }
 
 impl Ready {
-    fn new(ready: &[bool], sockets: usize, addresses: bool) -> Ready {
+    fn new(ready: &[bool], sockets: usize, host: bool) -> Ready {
         let at = |index: usize| ready.get(index).copied().unwrap_or(false);
         Ready {
             commands: at(0),
             signals: at(1),
             sockets: (0..sockets).map(|index| at(2 + index)).collect(),
-            addresses: addresses && at(2 + sockets),
-            tunnel: at(2 + sockets + usize::from(addresses)),
+            host: host && at(2 + sockets),
+            tunnel: at(2 + sockets + usize::from(host)),
         }
     }
 }
@@ -117,8 +117,8 @@ pub struct Engine {
     timers: Timers<TimerKey>,
 
     sockets: UdpSockets,
-    /// Tells when this host's addresses change.
-    addresses: Option<AddressMonitor>,
+    /// Tells when this host's addresses change, and when its links come up.
+    host: Option<HostMonitor>,
     endpoint: Endpoint,
     /// By connection key.
     links: Vec<Option<Box<Link>>>,
@@ -162,7 +162,7 @@ impl Engine {
             refusals: Refusals::default(),
             timers: Timers::default(),
             sockets: parts.sockets,
-            addresses: AddressMonitor::open().ok(),
+            host: HostMonitor::open().ok(),
             endpoint: Endpoint::new(&parts.reset_key, largest_packet),
             links: Vec::new(),
             work: VecDeque::new(),
@@ -178,7 +178,7 @@ impl Engine {
             datagrams_refused: 0,
             dropped: DropCounters::default(),
         };
-        if engine.addresses.is_none() {
+        if engine.host.is_none() {
             let note = "changes of this host's addresses are not told by the kernel";
             engine.notes.push(note.to_owned());
         }
@@ -192,7 +192,7 @@ impl Engine {
             self.now = Now::read();
             let begun = self.now.instant;
             self.receive_udp();
-            self.take_address_changes();
+            self.take_host_changes();
             self.take_unreachable();
             self.run_timers();
             self.take_in();
@@ -226,7 +226,7 @@ impl Engine {
         // The clock again, only for the length of the wait.
         let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
         let ready = wait(&self.interests(stalled), timeout)?;
-        self.ready = Ready::new(&ready, self.sockets.count(), self.addresses.is_some());
+        self.ready = Ready::new(&ready, self.sockets.count(), self.host.is_some());
         Ok(())
     }
 
@@ -242,15 +242,21 @@ impl Engine {
             writable: stalled,
             ..reading(socket.as_fd())
         }));
-        interests.extend(
-            self.addresses
-                .iter()
-                .map(|monitor| reading(monitor.as_fd())),
-        );
+        interests.extend(self.host.iter().map(|monitor| reading(monitor.as_fd())));
         if self.stop_by.is_none() {
             interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
         }
         interests
+    }
+
+    fn take_host_changes(&mut self) {
+        let Some(monitor) = self.host.as_ref().filter(|_| self.ready.host) else {
+            return;
+        };
+        let changes = monitor.read();
+        let changes = changes.as_ref();
+        self.take_address_changes(changes.map(|changes| &changes.addresses[..]));
+        self.tunnel_may_be_up_again(changes.map(|changes| &changes.links_up[..]));
     }
 
     /// Puts a connection on the list of work, once.

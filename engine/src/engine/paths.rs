@@ -72,15 +72,9 @@ impl Engine {
             .collect()
     }
 
-    /// This host's addresses changed: sessions that used one that is gone go on from another, and what failed is tried again.
-    pub(super) fn take_address_changes(&mut self) {
-        if !self.ready.addresses {
-            return;
-        }
-        let Some(monitor) = &self.addresses else {
-            return;
-        };
-        let changes = monitor.read().map(|changes| self.outside(&changes));
+    /// Sessions that used an address that is gone go on from another, and what failed is tried again.
+    pub(super) fn take_address_changes(&mut self, changes: Option<&[AddressChange]>) {
+        let changes = changes.map(|changes| self.outside(changes));
         if changes.as_ref().is_some_and(HashMap::is_empty) {
             return;
         }

@@ -43,6 +43,21 @@ impl Engine {
         Ok(true)
     }
 
+    /// What the kernel takes from an interface that goes down is given back when it comes up.
+    pub(super) fn tunnel_may_be_up_again(&self, links_up: Option<&[u32]>) {
+        let Some(tunnel) = &self.tunnel else { return };
+        let is_ours = |links: &[u32]| links.contains(&tunnel.index());
+        if links_up.is_none_or(is_ours)
+            && let Err(error) = tunnel.restore()
+        {
+            let problem = error.to_string();
+            log::error(
+                "the tunnel interface can't have its addresses and routes back",
+                json!({ "error": problem }),
+            );
+        }
+    }
+
     /// The interface was taken away from outside; what was applied still holds, so it is made again.
     pub(super) fn lose_tunnel(&mut self, error: &io::Error) {
         let problem = error.to_string();

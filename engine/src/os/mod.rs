@@ -1,7 +1,8 @@
 //! What the engine asks of the operating system apart from packets.
 
 #[allow(unsafe_code)]
-mod addresses;
+mod host_monitor;
+#[allow(unsafe_code)]
 mod poll;
 #[allow(unsafe_code)]
 mod priority;
@@ -9,7 +10,7 @@ mod privileges;
 #[allow(unsafe_code)]
 mod signals;
 
-pub use addresses::{AddressChange, AddressMonitor};
+pub use host_monitor::{AddressChange, HostMonitor};
 pub use poll::{Interest, wait};
 pub use priority::Priority;
 pub use privileges::{drop_privileges, request_exact_waits};

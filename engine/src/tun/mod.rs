@@ -103,6 +103,24 @@ impl Tunnel {
         Ok(())
     }
 
+    /// Puts back what is missing: an interface that goes down loses its routes, and its IPv6 addresses.
+    pub fn restore(&self) -> io::Result<()> {
+        for (address, bits) in &self.settings.addresses {
+            self.netlink.add_address(*address, *bits)?;
+        }
+        for route in &self.settings.routes {
+            match self.netlink.add_route(route) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    pub fn index(&self) -> u32 {
+        self.device.index()
+    }
+
     /// What the kernel does for us and we for it.
     pub fn offloads(&self) -> TunOffloads {
         self.device.offloads()

@@ -1,4 +1,4 @@
-//! The addresses of this host as they come and go, told by the kernel (rtnetlink(7)).
+//! The addresses of this host as they come and go, and its links that come up, told by the kernel (rtnetlink(7)).
 
 use std::io;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::net::{RecvFlags, recv};
 
-/// Messages of one read; the kernel sends one address in each.
+/// Messages of one read; the kernel sends one address or link in each.
 const READ_BYTES: usize = 8 << 10;
 /// Reads in one turn; a host that changes more at once is looked at again in the next.
 const MAX_READS: usize = 16;
@@ -14,6 +14,8 @@ const MAX_READS: usize = 16;
 const MESSAGE_HEADER_BYTES: usize = 16;
 /// ifaddrmsg: family, prefix length, flags, scope, index.
 const ADDRESS_HEADER_BYTES: usize = 8;
+/// ifinfomsg: family, padding, type, index, flags, change.
+const LINK_HEADER_BYTES: usize = 16;
 /// Of rtnetlink(7).
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
 
@@ -24,12 +26,19 @@ pub struct AddressChange {
     pub is_there: bool,
 }
 
-pub struct AddressMonitor {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HostChanges {
+    pub addresses: Vec<AddressChange>,
+    /// The numbers of interfaces of which the kernel said that they are up: perhaps again, perhaps still.
+    pub links_up: Vec<u32>,
+}
+
+pub struct HostMonitor {
     fd: OwnedFd,
 }
 
-impl AddressMonitor {
-    pub fn open() -> io::Result<AddressMonitor> {
+impl HostMonitor {
+    pub fn open() -> io::Result<HostMonitor> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: socket takes no pointers.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
@@ -41,7 +50,8 @@ impl AddressMonitor {
         // SAFETY: sockaddr_nl is plain data for which all zeroes is a valid value.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-        address.nl_groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
+        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        address.nl_groups = groups as u32;
         // SAFETY: the address is a live sockaddr_nl of the length given, and the kernel only reads it.
         let bound = unsafe {
             libc::bind(
@@ -53,12 +63,12 @@ impl AddressMonitor {
         if bound < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(AddressMonitor { fd })
+        Ok(HostMonitor { fd })
     }
 
     /// What changed since the last call. `None` when the kernel had to leave something out.
-    pub fn read(&self) -> Option<Vec<AddressChange>> {
-        let mut changes = Vec::new();
+    pub fn read(&self) -> Option<HostChanges> {
+        let mut changes = HostChanges::default();
         let mut buffer = [0; READ_BYTES];
         for _ in 0..MAX_READS {
             match recv(&self.fd, &mut buffer, RecvFlags::empty()) {
@@ -71,13 +81,13 @@ impl AddressMonitor {
     }
 }
 
-impl AsFd for AddressMonitor {
+impl AsFd for HostMonitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-fn parse(mut messages: &[u8], changes: &mut Vec<AddressChange>) {
+fn parse(mut messages: &[u8], changes: &mut HostChanges) {
     while let Some((header, _)) = messages.split_at_checked(MESSAGE_HEADER_BYTES) {
         let length = u32_at(header, 0) as usize;
         let Some(message) = messages
@@ -86,17 +96,26 @@ fn parse(mut messages: &[u8], changes: &mut Vec<AddressChange>) {
         else {
             return;
         };
-        let is_there = match u16_at(header, 4) {
-            libc::RTM_NEWADDR => Some(true),
-            libc::RTM_DELADDR => Some(false),
-            _ => None,
-        };
-        let attributes = message.get(MESSAGE_HEADER_BYTES + ADDRESS_HEADER_BYTES..);
-        if let (Some(is_there), Some(address)) = (is_there, attributes.and_then(address)) {
-            changes.push(AddressChange { address, is_there });
+        let body = &message[MESSAGE_HEADER_BYTES..];
+        match u16_at(header, 4) {
+            libc::RTM_NEWADDR => changes.addresses.extend(address_change(body, true)),
+            libc::RTM_DELADDR => changes.addresses.extend(address_change(body, false)),
+            libc::RTM_NEWLINK => changes.links_up.extend(link_up(body)),
+            _ => {}
         }
         messages = messages.get(aligned(length)..).unwrap_or_default();
     }
+}
+
+fn address_change(body: &[u8], is_there: bool) -> Option<AddressChange> {
+    let address = address(body.get(ADDRESS_HEADER_BYTES..)?)?;
+    Some(AddressChange { address, is_there })
+}
+
+fn link_up(body: &[u8]) -> Option<u32> {
+    let header = body.get(..LINK_HEADER_BYTES)?;
+    let is_up = u32_at(header, 8) & libc::IFF_UP as u32 != 0;
+    is_up.then(|| u32_at(header, 4))
 }
 
 /// The interface's own address: IFA_LOCAL, or IFA_ADDRESS where both ends are one.
@@ -139,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    fn message(kind: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    fn of_address(kind: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = vec![0; ADDRESS_HEADER_BYTES];
         for (kind, value) in attributes {
             let length = (ATTRIBUTE_HEADER_BYTES + value.len()) as u16;
@@ -148,6 +167,18 @@ mod tests {
             body.extend(*value);
             body.resize(aligned(body.len()), 0);
         }
+        message(kind, &body)
+    }
+
+    fn of_link(index: u32, flags: i32) -> Vec<u8> {
+        let mut body = vec![0; 4];
+        body.extend(index.to_ne_bytes());
+        body.extend(flags.to_ne_bytes());
+        body.extend([0; 4]);
+        message(libc::RTM_NEWLINK, &body)
+    }
+
+    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let mut message = Vec::new();
         message.extend(((MESSAGE_HEADER_BYTES + body.len()) as u32).to_ne_bytes());
         message.extend(kind.to_ne_bytes());
@@ -158,16 +189,21 @@ mod tests {
 
     #[test]
     fn reads_what_came_and_what_went() {
-        let mut bytes = message(
+        let mut bytes = of_address(
             libc::RTM_NEWADDR,
             &[
                 (libc::IFA_ADDRESS, &[10, 0, 0, 2]),
                 (libc::IFA_LOCAL, &[10, 0, 0, 1]),
             ],
         );
-        bytes.extend(message(libc::RTM_NEWLINK, &[]));
-        bytes.extend(message(libc::RTM_DELADDR, &[(libc::IFA_ADDRESS, &[1; 16])]));
-        let mut changes = Vec::new();
+        bytes.extend(of_link(7, libc::IFF_UP | libc::IFF_RUNNING));
+        bytes.extend(of_link(8, libc::IFF_BROADCAST));
+        bytes.extend(message(libc::RTM_NEWLINK, &[0; 4]));
+        bytes.extend(of_address(
+            libc::RTM_DELADDR,
+            &[(libc::IFA_ADDRESS, &[1; 16])],
+        ));
+        let mut changes = HostChanges::default();
         parse(&bytes, &mut changes);
         let expected = [
             ("10.0.0.1", true),
@@ -177,19 +213,20 @@ mod tests {
             address: address.parse().expect("address"),
             is_there,
         });
-        assert_eq!(changes, expected);
+        assert_eq!(changes.addresses, expected);
+        assert_eq!(changes.links_up, [7]);
     }
 
     #[test]
     fn opens_and_has_nothing_to_tell_at_first() {
-        let monitor = AddressMonitor::open().expect("opens");
-        assert_eq!(monitor.read(), Some(vec![]));
+        let monitor = HostMonitor::open().expect("opens");
+        assert_eq!(monitor.read(), Some(HostChanges::default()));
     }
 
     proptest! {
         #[test]
         fn survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            parse(&bytes, &mut Vec::new());
+            parse(&bytes, &mut HostChanges::default());
         }
     }
 }
