@@ -137,7 +137,7 @@ fn ten_thousand_absent_peers_leave_room_for_the_one_that_is_there() {
         scene.is_unharmed();
     }
     let kib = scene.engine.resident_kib();
-    assert!(kib < 128 << 10, "{kib} KiB");
+    assert!(kib < 512 << 10, "{kib} KiB");
     let none = scene.desired();
     scene.engine.apply_all(none).expect("a valid state");
     scene.is_unharmed();
