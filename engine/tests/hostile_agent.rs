@@ -8,11 +8,11 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fabric_engine::session::Phase;
 use fabric_engine::socket::messages::{
-    Authority, Desired, PeerIntent, PortRange, SessionState, TrafficClass, TrafficRule,
+    Authority, Desired, Event, PeerIntent, PortRange, SessionState, TrafficClass, TrafficRule,
     TunnelIntent,
 };
 
@@ -21,6 +21,7 @@ use support::engine::{EngineProcess, desired};
 use support::peer::Peer;
 
 const AUTHORITY: Authority = Authority { term: 1, epoch: 1 };
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Scene {
     engine: EngineProcess,
@@ -114,33 +115,48 @@ fn a_key_that_is_no_file_or_another_key_is_refused_at_once() {
 /// As many as one state may hold, none of which is there.
 #[test]
 fn ten_thousand_absent_peers_leave_room_for_the_one_that_is_there() {
-    let mut scene = Scene::new();
+    let authority = CertificateAuthority::new();
+    let (node, honest_node) = (authority.node("engine"), authority.node("honest"));
+    let mut honest = EngineProcess::start(&honest_node);
+    let mut engine = EngineProcess::start(&node);
+    honest.apply(&honest_node, AUTHORITY, vec![node.as_peer()]);
+    let there = PeerIntent {
+        candidates: vec![honest.address().to_string()],
+        ..honest_node.as_peer()
+    };
     let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let candidate = nobody.local_addr().expect("an address").to_string();
-    let mut desired = scene.desired();
     let absent = |number: usize| PeerIntent {
         id: format!("absent-{number}"),
-        spiffe_id: format!("{}-{number}", scene.honest.spiffe_id),
+        spiffe_id: format!("{}-{number}", honest_node.spiffe_id),
         fingerprint: format!("{number:064x}"),
         candidates: vec![candidate.clone()],
-        ..scene.honest.as_peer()
+        ..honest_node.as_peer()
     };
-    desired.peers.extend((1..10_000).map(absent));
-    let mut too_many = desired.clone();
-    too_many.peers.push(scene.engine_node.as_peer());
-    assert_eq!(scene.refusal_of(too_many), "LIMIT_EXCEEDED");
-    scene
-        .engine
-        .apply_all(desired.clone())
-        .expect("a valid state");
-    for _ in 0..5 {
-        scene.is_unharmed();
+    let alone = desired(&node, AUTHORITY, vec![there.clone()]);
+    let mut crowded = desired(&node, AUTHORITY, (1..10_000).map(absent).collect());
+    crowded.peers.push(there);
+    let mut too_many = crowded.clone();
+    too_many.peers.push(absent(10_000));
+    let refusal = engine.apply_all(too_many).expect_err("one too many");
+    assert_eq!(refusal.code, "LIMIT_EXCEEDED");
+
+    let states = [alone.clone(), crowded.clone(), crowded, alone];
+    for (number, state) in states.into_iter().enumerate() {
+        engine.apply_all(state).expect("a valid state");
+        let give_up = Instant::now() + PATIENCE;
+        while engine.send("honest", "test", &[number as u8]).is_err() {
+            assert!(Instant::now() < give_up, "{:?}", engine.peer("honest"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let heard = honest.event(|event| match event {
+            Event::Message { payload, .. } => Some(payload),
+            _ => None,
+        });
+        assert_eq!(heard[..], [number as u8]);
     }
-    let kib = scene.engine.resident_kib();
+    let kib = engine.resident_kib();
     assert!(kib < 512 << 10, "{kib} KiB");
-    let none = scene.desired();
-    scene.engine.apply_all(none).expect("a valid state");
-    scene.is_unharmed();
 }
 
 #[test]

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::authority::{Node, TRUST_DOMAIN, in_an_hour_ms};
 
 /// An answer that has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct EngineProcess {
     child: Child,
