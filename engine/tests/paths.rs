@@ -26,6 +26,8 @@ struct Pair {
     wires: Vec<Wire>,
     sent: u32,
     received: u32,
+    /// Bytes of a message behind its number.
+    padding: usize,
 }
 
 impl Pair {
@@ -43,6 +45,7 @@ impl Pair {
             wires,
             sent: 0,
             received: 0,
+            padding: 0,
         };
         pair.b
             .apply(&pair.node_b, AUTHORITY, vec![pair.node_a.as_peer()]);
@@ -91,7 +94,9 @@ impl Pair {
 
     /// One more message; there is one every few milliseconds as long as something is waited for.
     fn exchange(&mut self) {
-        if self.a.send("b", KIND, &self.sent.to_be_bytes()).is_ok() {
+        let mut message = self.sent.to_be_bytes().to_vec();
+        message.resize(message.len() + self.padding, 0);
+        if self.a.send("b", KIND, &message).is_ok() {
             self.sent += 1;
         }
         std::thread::sleep(MESSAGE_INTERVAL);
@@ -105,7 +110,7 @@ impl Pair {
                 Event::SessionClosed { .. } => panic!("the session ended"),
                 _ => None,
             });
-            assert_eq!(payload[..], self.received.to_be_bytes());
+            assert_eq!(payload[..4], self.received.to_be_bytes());
             self.received += 1;
         }
     }
@@ -185,6 +190,19 @@ fn a_session_outlives_that_both_paths_are_dead_for_a_while() {
     pair.all_arrived();
     pair.wires[0].set(true, true);
     pair.wait_for("the first path", |pair| pair.active() == Some(0));
+    pair.all_arrived();
+    assert_eq!(pair.session(), session);
+}
+
+/// Packets grow to what a link with jumbo frames carries (here the loopback's), and shrink when the way does not carry them any more.
+#[test]
+fn packets_are_as_large_as_the_path_takes_also_when_it_takes_less_than_before() {
+    let mut pair = Pair::new(1);
+    pair.wait_for("jumbo packets", |pair| pair.paths()[0].mtu >= 8_900);
+    let session = pair.session();
+    pair.wires[0].carries_up_to(1_400);
+    pair.padding = 16 << 10;
+    pair.wait_for("packets that pass", |pair| pair.paths()[0].mtu <= 1_400);
     pair.all_arrived();
     assert_eq!(pair.session(), session);
 }

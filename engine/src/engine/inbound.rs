@@ -1,7 +1,5 @@
 //! Steps 1, 3 and 4: what comes from the network and from the host.
 
-use std::net::{IpAddr, SocketAddr};
-
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use crate::packet::{Headers, MAX_HEADER_BYTES, Merge, Offload};
 use crate::policy::{DropReason, PeerIndex};
 use crate::quic::{ConnectionEvent, ConnectionKey, Received, StreamBytes, Transmit};
 use crate::tun::FromHost;
-use crate::udp::{MAX_RECEIVE_BYTES, Outgoing};
+use crate::udp::{self, MAX_RECEIVE_BYTES, Outgoing};
 
 /// Merged receives of one turn and socket: half a megabyte at most.
 const RECEIVES_PER_TURN: usize = 8;
@@ -52,17 +50,21 @@ impl Engine {
             while !packets.is_empty() {
                 let packet = packets.split_to(received.segment_bytes.min(packets.len()));
                 let packet = self.udp_memory.apart(packet);
-                self.receive_packet(received.remote, received.local, packet);
+                self.receive_packet(&received, packet);
             }
         }
     }
 
-    fn receive_packet(&mut self, remote: SocketAddr, local: Option<IpAddr>, packet: BytesMut) {
+    fn receive_packet(&mut self, from: &udp::Received, packet: BytesMut) {
         self.transmit.clear();
-        match self
-            .endpoint
-            .receive(self.now.instant, remote, local, packet, &mut self.transmit)
-        {
+        match self.endpoint.receive(
+            self.now.instant,
+            from.remote,
+            from.local,
+            from.ecn,
+            packet,
+            &mut self.transmit,
+        ) {
             Received::Connection(key) => self.schedule(key),
             Received::Accepted(key) => {
                 let link = Link::new(false, None, &self.budget, self.now.instant);
@@ -344,5 +346,6 @@ pub(super) fn outgoing(transmit: &Transmit) -> Outgoing {
         remote: transmit.remote,
         source: transmit.source,
         segment_bytes: transmit.segment_bytes,
+        ecn: transmit.ecn,
     }
 }

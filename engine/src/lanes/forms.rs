@@ -14,7 +14,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::frames::CloseCode;
-use crate::packet::{MAX_PACKET_BYTES, Offload, Transport, split};
+use crate::packet::{MAX_PACKET_BYTES, Offload, Transport, mark_congested, split};
 
 /// Length, segment and form.
 pub const RECORD_HEADER_BYTES: usize = 6;
@@ -67,6 +67,16 @@ impl Packet {
             record: Bytes::copy_from_slice(&self.record),
             offload: self.offload,
         }
+    }
+
+    /// Marks it as having met congestion, if its sender can be told that way (RFC 3168).
+    pub fn mark_congested(&mut self) -> bool {
+        let mut record = BytesMut::from(&self.record[..]);
+        let marked = mark_congested(&mut record[RECORD_HEADER_BYTES..]);
+        if marked {
+            self.record = record.freeze();
+        }
+        marked
     }
 
     pub fn offload(&self) -> Offload {

@@ -324,6 +324,33 @@ fn a_standing_queue_is_thinned_out() {
 }
 
 #[test]
+fn who_can_be_told_of_congestion_loses_nothing() {
+    let mut stage = Stage::new();
+    let mut fake = Fake::default();
+    const CAPABLE: u8 = 0b10;
+    let mut bytes = tcp(1000, 1).0.bytes().to_vec();
+    bytes[1] = CAPABLE;
+    let transport = Headers::parse(&bytes).expect("a packet").transport;
+    for _ in 0..500 {
+        stage.now += Duration::from_millis(1);
+        for _ in 0..3 {
+            let packet = packet_of(&bytes, Offload::Checksum);
+            let pushed = stage
+                .lanes
+                .push(TrafficClass::Bulk, packet, transport, 0, stage.now);
+            pushed.expect("room");
+        }
+        fake.stream_room = 2 * 1046;
+        stage.feed(&mut fake);
+    }
+    assert_eq!(stage.dropped(DropReason::Delayed), 0);
+    let records = fake.records();
+    let marked = records.iter().filter(|packet| packet[1] == 0b11).count();
+    assert!(marked > 10 && marked < records.len() / 2, "{marked}");
+    assert!(records.iter().all(|packet| packet[20..] == bytes[20..]));
+}
+
+#[test]
 fn counts_drops_by_class() {
     let mut stage = Stage::new();
     for class in [TrafficClass::Dns, TrafficClass::Bulk, TrafficClass::Bulk] {

@@ -127,14 +127,16 @@ impl ClassQueue {
         Some(first)
     }
 
-    /// Drops from the front what CoDel wants dropped, and returns how many that were; afterwards the first may be sent.
+    /// Marks or drops at the front what CoDel wants slowed down, and returns how many were dropped; afterwards the first may be sent.
     pub fn make_ready(&mut self, now: Instant) -> u64 {
         let mut dropped = 0;
-        while let Some(first) = self.waiting.front() {
+        let mut is_last = self.waiting.len() == 1;
+        while let Some(first) = self.waiting.front_mut() {
             let delay = now.saturating_duration_since(first.since);
-            if !self.codel.drops(delay, self.waiting.len() == 1, now) {
+            if !self.codel.drops(delay, is_last, now) || first.packet.mark_congested() {
                 break;
             }
+            is_last = self.waiting.len() == 2;
             dropped += 1;
             self.pop();
         }

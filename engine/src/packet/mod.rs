@@ -5,10 +5,12 @@
 //! which the other end's kernel would undo again.
 
 mod checksum;
+mod ecn;
 mod headers;
 mod segments;
 
 pub use checksum::{finish_checksum, finish_transport_checksum};
+pub use ecn::mark_congested;
 pub use headers::{Headers, Transport, TransportKind};
 pub use segments::{Merge, MergeRefused, split};
 

@@ -27,8 +27,9 @@ const NOISE_BYTES: u64 = 2 << 20;
 /// A round trip longer than the shortest by less than this, or by less than half, has met no full queue: hosts alone take this long.
 const QUEUE_DELAY: Duration = Duration::from_millis(5);
 
-/// As much in flight makes no queue.
-const QUIET_BYTES: u64 = 4 << 10;
+/// As much in flight makes no queue to speak of at 50 Mbit/s and more. It must be within reach of a window that has collapsed, which
+/// is what happens when a path got longer under load: so long as that is not believed, every lost packet counts as congestion.
+const QUIET_BYTES: u64 = 32 << 10;
 /// A quiet path is asked every 200 ms (paths/table.rs): ten answers.
 const QUIET_PERIOD: Duration = Duration::from_secs(2);
 

@@ -29,6 +29,8 @@ pub struct Transmit {
     pub source: Option<IpAddr>,
     pub bytes: usize,
     pub segment_bytes: Option<usize>,
+    /// The last two bits of the outer traffic class.
+    pub ecn: u8,
 }
 
 impl From<noq_proto::Transmit> for Transmit {
@@ -38,6 +40,7 @@ impl From<noq_proto::Transmit> for Transmit {
             source: transmit.src_ip,
             bytes: transmit.size,
             segment_bytes: transmit.segment_size,
+            ecn: transmit.ecn.map_or(0, |codepoint| codepoint as u8),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use noq_proto::{
-    ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, FourTuple, Incoming, ServerConfig,
+    ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, EcnCodepoint, FourTuple, Incoming,
+    ServerConfig,
 };
 
 use super::congestion::Gauge;
@@ -106,19 +107,19 @@ impl Endpoint {
         Ok(self.insert(handle, Connection::dialled(connection, gauge, remote, now)))
     }
 
-    /// Takes one UDP packet. `answer` is empty, and holds the bytes of `Received::Answer` afterwards.
+    /// Takes one UDP packet, which came with these bits of ECN. `answer` is empty, and holds the bytes of `Received::Answer` afterwards.
     pub fn receive(
         &mut self,
         now: Instant,
         remote: SocketAddr,
         local: Option<IpAddr>,
+        ecn: u8,
         packet: BytesMut,
         answer: &mut Vec<u8>,
     ) -> Received {
-        match self
-            .endpoint
-            .handle(now, FourTuple::new(remote, local), None, packet, answer)
-        {
+        let network = FourTuple::new(remote, local);
+        let ecn = EcnCodepoint::from_bits(ecn);
+        match self.endpoint.handle(now, network, ecn, packet, answer) {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 let Some(connection) = self.connection(handle.0) else {
                     return Received::Nothing;

@@ -161,7 +161,7 @@ impl Side {
         let mut answer = Vec::new();
         match self
             .endpoint
-            .receive(now, from, None, BytesMut::from(packet), &mut answer)
+            .receive(now, from, None, 0, BytesMut::from(packet), &mut answer)
         {
             Received::Answer(transmit) => Some(answer[..transmit.bytes].to_vec()),
             _ => None,

@@ -2,7 +2,7 @@
 //!
 //! Receive: one call may return many packets of one sender, all of one size but the last (UDP_GRO). Send: one call
 //! may carry many packets of one size (UDP_SEGMENT). Both carry the local address (PKTINFO), because a host
-//! with several addresses must answer from the one that was asked. Packets are never fragmented: path MTU is QUIC's business.
+//! with several addresses must answer from the one that was asked, and the bits of congestion notification (RFC 3168). Packets are never fragmented: path MTU is QUIC's business.
 
 use std::cell::Cell;
 use std::io;
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::config::Offloads;
 
+use super::Outgoing;
 use super::address::{RawAddress, in_addr, in6_addr, ip_of_in_addr, ip_of_in6_addr};
 
 /// The largest UDP payload, which is also the most that one merged receive returns.
@@ -23,9 +24,11 @@ const ENOUGH_BUFFER_BYTES: libc::c_int = 1 << 20;
 const SEND_ATTEMPTS: usize = 2;
 /// Each asks every session whether it is about its path.
 const MAX_ERRORS: usize = 4;
+/// Of the traffic class (RFC 3168 §5).
+const ECN_BITS: u8 = 0b11;
 const UDP_SEGMENT: libc::c_int = 103;
 const UDP_GRO: libc::c_int = 104;
-/// Control messages need a cmsghdr's alignment; 128 bytes hold the two we use.
+/// Control messages need a cmsghdr's alignment; 128 bytes hold the three we use.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
 
@@ -58,6 +61,8 @@ pub struct Received {
     pub segment_bytes: usize,
     pub remote: SocketAddr,
     pub local: Option<IpAddr>,
+    /// The last two bits of the traffic class, the same of all.
+    pub ecn: u8,
 }
 
 impl UdpSocket {
@@ -195,25 +200,20 @@ impl UdpSocket {
             segment_bytes: bytes.max(1),
             remote,
             local: None,
+            ecn: 0,
         };
         read_control(&message, &mut received);
         Ok(received)
     }
 
     /// Sends `packets`, which are one packet or several of `segment_bytes` each. `WouldBlock` means the socket's buffer is full.
-    pub fn send(
-        &mut self,
-        remote: SocketAddr,
-        source: Option<IpAddr>,
-        packets: &[u8],
-        segment_bytes: Option<usize>,
-    ) -> io::Result<()> {
-        let segment_bytes = segment_bytes.filter(|segment| *segment < packets.len());
-        let Some(segment) = segment_bytes else {
-            return self.send_once(remote, source, packets, None);
+    pub fn send(&mut self, outgoing: &Outgoing, packets: &[u8]) -> io::Result<()> {
+        let segments = outgoing.segment_bytes;
+        let Some(segment) = segments.filter(|segment| *segment < packets.len()) else {
+            return self.send_once(outgoing, packets, None);
         };
         if self.segments {
-            match self.send_once(remote, source, packets, Some(segment)) {
+            match self.send_once(outgoing, packets, Some(segment)) {
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => self.segments = false,
                 // More than one send carries: the path has become another while they were made.
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {}
@@ -222,17 +222,16 @@ impl UdpSocket {
         }
         packets
             .chunks(segment)
-            .try_for_each(|packet| self.send_once(remote, source, packet, None))
+            .try_for_each(|packet| self.send_once(outgoing, packet, None))
     }
 
     fn send_once(
         &self,
-        remote: SocketAddr,
-        source: Option<IpAddr>,
+        outgoing: &Outgoing,
         bytes: &[u8],
         segment: Option<usize>,
     ) -> io::Result<()> {
-        let remote = RawAddress::from(remote);
+        let remote = RawAddress::from(outgoing.remote);
         let mut control = Control([0; 128]);
         let mut vector = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
@@ -244,7 +243,7 @@ impl UdpSocket {
         message.msg_iovlen = 1;
         message.msg_name = remote.as_ptr().cast_mut();
         message.msg_namelen = remote.length();
-        write_control(&mut message, &mut control, source, segment);
+        write_control(&mut message, &mut control, outgoing, segment);
         for _ in 0..SEND_ATTEMPTS {
             // SAFETY: every pointer in `message` points to live memory of the length it says, and the kernel only reads it.
             let sent = unsafe { libc::sendmsg(self.fd.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
@@ -292,6 +291,7 @@ fn set_options(fd: &OwnedFd, ipv4: bool) -> io::Result<()> {
             libc::IP_PMTUDISC_PROBE,
         )?;
         set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
+        set(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
     } else {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
@@ -302,6 +302,7 @@ fn set_options(fd: &OwnedFd, ipv4: bool) -> io::Result<()> {
             libc::IPV6_PMTUDISC_PROBE,
         )?;
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
     }
     Ok(())
 }
@@ -406,6 +407,13 @@ fn read_control(message: &libc::msghdr, received: &mut Received) {
                         data.cast::<libc::in6_pktinfo>().read_unaligned().ipi6_addr,
                     ));
                 }
+                // ip(7): one byte.
+                (libc::IPPROTO_IP, libc::IP_TOS) => {
+                    received.ecn = data.read_unaligned() & ECN_BITS;
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    received.ecn = data.cast::<libc::c_int>().read_unaligned() as u8 & ECN_BITS;
+                }
                 _ => {}
             }
             header = libc::CMSG_NXTHDR(message, current);
@@ -436,14 +444,21 @@ fn error_number(message: &libc::msghdr) -> Option<libc::c_int> {
 fn write_control(
     message: &mut libc::msghdr,
     control: &mut Control,
-    source: Option<IpAddr>,
+    outgoing: &Outgoing,
     segment: Option<usize>,
 ) {
     let mut used = 0;
     if let Some(segment) = segment {
         used += append(control, used, libc::SOL_UDP, UDP_SEGMENT, segment as u16);
     }
-    match source {
+    if outgoing.ecn != 0 {
+        let (level, kind) = match outgoing.remote {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+        };
+        used += append(control, used, level, kind, libc::c_int::from(outgoing.ecn));
+    }
+    match outgoing.source {
         Some(IpAddr::V4(source)) => {
             let info = libc::in_pktinfo {
                 ipi_ifindex: 0,
@@ -512,6 +527,15 @@ mod tests {
         socket.receive(buffer).expect("receive").expect("a packet")
     }
 
+    fn to(remote: SocketAddr) -> Outgoing {
+        Outgoing {
+            remote,
+            source: None,
+            segment_bytes: None,
+            ecn: 0,
+        }
+    }
+
     #[test]
     fn a_port_where_nobody_listens_is_told_and_costs_no_packet() {
         for host in ["127.0.0.1", "[::1]"] {
@@ -523,11 +547,9 @@ mod tests {
                 .local();
             let mut buffer = vec![0; MAX_RECEIVE_BYTES];
             assert_eq!(socket.read_errors(), []);
-            socket.send(nobody, None, b"hello", None).expect("sent");
+            socket.send(&to(nobody), b"hello").expect("sent");
             // The answer is there, and the next send would be told it instead of being done.
-            socket
-                .send(there.local(), None, b"hello", None)
-                .expect("sent");
+            socket.send(&to(there.local()), b"hello").expect("sent");
             assert_eq!(receive(&there, &mut buffer).bytes, 5);
             assert!(socket.receive(&mut buffer).expect("receive").is_none());
             assert_eq!(socket.read_errors(), [(nobody, Unreachable::Refused)]);
@@ -541,14 +563,20 @@ mod tests {
         let other =
             UdpSocket::bind(address.parse().expect("address"), Offloads::default()).expect("bind");
         let packets: Vec<u8> = (0..2500u32).map(|index| index as u8).collect();
-        one.send(other.local(), Some(one.local().ip()), &packets, Some(1000))
-            .expect("send");
+        let outgoing = Outgoing {
+            source: Some(one.local().ip()),
+            segment_bytes: Some(1000),
+            ecn: 0b10,
+            ..to(other.local())
+        };
+        one.send(&outgoing, &packets).expect("send");
         let mut buffer = vec![0; MAX_RECEIVE_BYTES];
         let mut all = Vec::new();
         while all.len() < packets.len() {
             let received = receive(&other, &mut buffer);
             assert_eq!(received.remote, one.local());
             assert_eq!(received.local, Some(other.local().ip()));
+            assert_eq!(received.ecn, 0b10);
             assert!(received.segment_bytes == 1000 || received.bytes <= 1000);
             all.extend_from_slice(&buffer[..received.bytes]);
         }

@@ -12,6 +12,8 @@ pub struct Outgoing {
     pub remote: SocketAddr,
     pub source: Option<IpAddr>,
     pub segment_bytes: Option<usize>,
+    /// The last two bits of the traffic class (RFC 3168).
+    pub ecn: u8,
 }
 
 pub struct UdpSockets {
@@ -119,12 +121,7 @@ impl UdpSockets {
             self.send_errors += 1;
             return true;
         };
-        match socket.send(
-            outgoing.remote,
-            outgoing.source,
-            packets,
-            outgoing.segment_bytes,
-        ) {
+        match socket.send(&outgoing, packets) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ struct Open {
     there: AtomicBool,
     back: AtomicBool,
     ended: AtomicBool,
+    /// Larger packets are lost without a word, either way.
+    largest: AtomicUsize,
 }
 
 pub struct Wire {
@@ -33,15 +35,27 @@ impl Wire {
             there: true.into(),
             back: true.into(),
             ended: false.into(),
+            largest: MAX_PACKET_BYTES.into(),
         });
         let flags = open.clone();
         thread::spawn(move || forward(&socket, target, &flags));
         Wire { address, open }
     }
 
+    /// From now on, UDP payloads of more bytes than that are lost.
+    pub fn carries_up_to(&self, bytes: usize) {
+        self.open.largest.store(bytes, Ordering::SeqCst);
+    }
+
     pub fn set(&self, there: bool, back: bool) {
         self.open.there.store(there, Ordering::SeqCst);
         self.open.back.store(back, Ordering::SeqCst);
+    }
+}
+
+impl Open {
+    fn passes(&self, direction: &AtomicBool, bytes: usize) -> bool {
+        direction.load(Ordering::SeqCst) && bytes <= self.largest.load(Ordering::SeqCst)
     }
 }
 
@@ -63,7 +77,7 @@ fn forward(socket: &UdpSocket, target: SocketAddr, open: &Arc<Open>) {
         let outlet = outlets
             .entry(from)
             .or_insert_with(|| outlet(socket, from, target, open));
-        if open.there.load(Ordering::SeqCst) {
+        if open.passes(&open.there, bytes) {
             let _ = outlet.send(&packet[..bytes]);
         }
     }
@@ -89,7 +103,7 @@ fn outlet(
             let Ok(bytes) = inner.recv(&mut packet) else {
                 continue;
             };
-            if open.back.load(Ordering::SeqCst) {
+            if open.passes(&open.back, bytes) {
                 let _ = socket.send_to(&packet[..bytes], back_to);
             }
         }
