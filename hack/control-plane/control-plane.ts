@@ -139,8 +139,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
   const people = new Map([...tokens].map(([user, token]) => [user, write(user, user, token)]));
   const kubeconfig = people.get("admin")!;
+  const kubeconfigOnSite = (user: string): string => {
+    const token = tokens.get(user);
+    if (site === undefined || token === undefined) throw new Error(`no user ${user} on a site`);
+    return write(`site.${user}`, user, token, undefined, `https://${site.address}:${SITE_PORT}`);
+  };
   if (options.controllerManager !== false) {
-    const scope = site === undefined ? [] : ["--nodes"];
+    const scope = site === undefined ? [] : ["--nodes", "--kubeconfig", kubeconfigOnSite("admin")];
     controllers = launch(command(["controller-manager", "--dir", dir, ...scope]), logs.controllerManager);
   }
 
@@ -154,12 +159,6 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const request = ["create", "token", serviceAccount, "-n", namespace, `--duration=${TOKEN_LIFETIME}`];
     const { stdout } = await run(binary, ["kubectl", "--kubeconfig", kubeconfig, ...request]);
     return write(`${namespace}.${serviceAccount}`, serviceAccount, stdout.trim(), namespace);
-  };
-
-  const kubeconfigOnSite = (user: string): string => {
-    const token = tokens.get(user);
-    if (site === undefined || token === undefined) throw new Error(`no user ${user} on a site`);
-    return write(`site.${user}`, user, token, undefined, `https://${site.address}:${SITE_PORT}`);
   };
 
   return {

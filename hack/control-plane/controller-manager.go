@@ -28,7 +28,7 @@ func controllerManager(s settings) error {
 	}
 	command.SetArgs([]string{
 		"--controllers=" + strings.Join(wanted, ","),
-		"--kubeconfig=admin.kubeconfig",
+		"--kubeconfig=" + s.kubeconfig,
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--service-account-private-key-file=" + serviceAccountKeyFile,

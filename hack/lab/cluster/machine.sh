@@ -1,12 +1,13 @@
 #!/bin/sh
-# A host of the cluster lab as a small machine of its own: network, processes, mounts and control groups apart from
-# the rest, all gone with its first process.
+# A host of the cluster lab as a small machine of its own: name, network, processes, mounts and control groups
+# apart from the rest, all gone with its first process.
 #
 #   machine.sh boot NAMESPACE DIRECTORY CGROUP   becomes the machine, until it is killed
 #   machine.sh run DIRECTORY COMMAND...          becomes a program in it
 #
 # DIRECTORY/disk holds what the machine keeps: /var/lib, /var/log and /etc/resolv.conf.
 set -eu
+self=$(readlink -f "$0")
 
 case $1 in
 boot)
@@ -24,12 +25,14 @@ boot)
     echo 0 >"$hierarchy/$cgroup/cgroup.procs"
   done </proc/self/cgroup
   exec ip netns exec "$namespace" setpriv --pdeathsig KILL \
-    unshare --mount --pid --fork --kill-child --cgroup --mount-proc sh "$0" first-process "$directory"
+    unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --mount-proc \
+    sh "$self" first-process "$directory"
   ;;
 
 first-process)
   directory=$2
   disk=$directory/disk
+  basename "$directory" >/proc/sys/kernel/hostname
   mkdir -p "$disk/var/lib" "$disk/var/log" "$disk/etc"
   : >>"$disk/etc/resolv.conf"
   mount -t tmpfs -o mode=755 tmpfs /run
@@ -83,7 +86,7 @@ run)
   shift 2
   outside=$(cat "$directory/machine.pid")
   read -r first _ <"/proc/$outside/task/$outside/children" || [ -n "$first" ] # the line has no end
-  exec nsenter --target "$first" --mount --net --pid --cgroup --wdns=/ sh "$0" program "$@"
+  exec nsenter --target "$first" --mount --net --pid --cgroup --uts --ipc --wdns=/ sh "$self" program "$@"
   ;;
 
 program)
