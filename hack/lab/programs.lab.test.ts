@@ -77,7 +77,7 @@ describe("the programs of a host", () => {
     const client = join(repositoryRoot, "engine/client/index.ts");
     const script = `const { connectEngine } = await import(${JSON.stringify(client)});
       const engine = await connectEngine(${JSON.stringify(engineSocket)});
-      await engine.close();`;
+      engine.close();`;
     await until("the engine listens", () => existsSync(engineSocket));
     const node = [process.execPath, "--input-type=module", "--eval", script];
     await lab.host("alone").exec(["unshare", "--pid", "--fork", ...node]);

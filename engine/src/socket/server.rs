@@ -6,10 +6,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    os::{
-        fd::AsFd,
-        unix::net::UnixStream,
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     path::PathBuf,
     sync::{
         Arc,
