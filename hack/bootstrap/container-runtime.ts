@@ -11,6 +11,9 @@ import { existsSync, mkdirSync, mkdtempSync, globSync, rmSync, symlinkSync } fro
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
+/** Something that a person has to install; the message says how. */
+export class MissingPrerequisite extends Error {}
+
 const PACKAGES = ["containerd", "runc", "containernetworking-plugins"];
 const PROGRAMS = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
 const PROGRAM_FOLDERS = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
@@ -52,7 +55,10 @@ function found(root: string): Found | undefined {
     PLUGINS.every((name) => existsSync(join(each, name))),
   );
   if (folder === undefined || programs.includes(undefined)) return undefined;
-  return { programs: programs as string[], plugins: globSync("*", { cwd: folder }).map((name) => join(folder, name)) };
+  return {
+    programs: programs as string[],
+    plugins: globSync("*", { cwd: folder }).map((name) => join(folder, name)),
+  };
 }
 
 function firstOf(root: string, folders: readonly string[], name: string): string | undefined {
@@ -97,8 +103,8 @@ function candidate(name: string): string | undefined {
   }
 }
 
-function missing(cause: unknown): Error {
-  return new Error(`containerd is missing or unfit. Install it with: ${INSTALL}`, { cause });
+function missing(cause: unknown): MissingPrerequisite {
+  return new MissingPrerequisite(`containerd is missing or unfit. Install it with: ${INSTALL}`, { cause });
 }
 
 function run(command: string, args: string[], cwd?: string): void {

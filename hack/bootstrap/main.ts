@@ -10,7 +10,7 @@ import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "n
 import { join } from "node:path";
 import { cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
-import { containerRuntimeKey, unpackContainerRuntime } from "./container-runtime.ts";
+import { containerRuntimeKey, MissingPrerequisite, unpackContainerRuntime } from "./container-runtime.ts";
 import { patchCrates } from "./patched-crates.ts";
 
 const targets: Record<string, () => void> = {
@@ -27,7 +27,13 @@ for (const name of process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_TAR
   const target = targets[name];
   if (target === undefined)
     throw new Error(`no such target: ${name}; there are ${Object.keys(targets).join(", ")}`);
-  target();
+  try {
+    target();
+  } catch (error) {
+    if (!(error instanceof MissingPrerequisite)) throw error;
+    console.error(`bootstrap: ${error.message}`);
+    process.exit(1);
+  }
 }
 
 function buildControlPlane(): void {

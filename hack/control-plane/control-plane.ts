@@ -221,9 +221,7 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 /** Writes the API server's token file, which it reads once at its start; returns the token of each person. */
 function writeTokens(dir: string, people: readonly Person[]): Map<string, string> {
   const tokens = new Map(people.map(({ name }) => [name, randomBytes(24).toString("base64url")]));
-  const lines = people.map(
-    ({ name, groups }) => `${tokens.get(name)},${name},${name},"${groups.join(",")}"`,
-  );
+  const lines = people.map(({ name, groups }) => `${tokens.get(name)},${name},${name},"${groups.join(",")}"`);
   writeFileSync(join(dir, "tokens.csv"), `${lines.join("\n")}\n`, { mode: 0o600 });
   return tokens;
 }

@@ -27,13 +27,21 @@ export function writeArchive(spec: ImageSpec, target: string): void {
       architecture: process.arch === "x64" ? "amd64" : process.arch,
       os: "linux",
       created: "1970-01-01T00:00:00Z",
-      config: { User: spec.user, Env: spec.env, Entrypoint: spec.entrypoint, Cmd: spec.command, WorkingDir: "/" },
+      config: {
+        User: spec.user,
+        Env: spec.env,
+        Entrypoint: spec.entrypoint,
+        Cmd: spec.command,
+        WorkingDir: "/",
+      },
       rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => `sha256:${digest}`) },
       history: layers.map(() => ({ created: "1970-01-01T00:00:00Z", created_by: "hack/images" })),
     });
     const configName = `${createHash("sha256").update(config).digest("hex")}.json`;
     writeFileSync(join(folder, configName), config);
-    const manifest = [{ Config: configName, RepoTags: [spec.reference], Layers: layers.map(({ file }) => file) }];
+    const manifest = [
+      { Config: configName, RepoTags: [spec.reference], Layers: layers.map(({ file }) => file) },
+    ];
     writeFileSync(join(folder, "manifest.json"), JSON.stringify(manifest));
     tar(folder, `${target}.new`);
     renameSync(`${target}.new`, target);

@@ -60,10 +60,15 @@ export function layPrograms(image: ImageName, folder: string, base: string): voi
     const command = program === "fabric" ? "fabric" : `fabric-${program}`;
     symlinkSync(`/opt/fabric/${program}.mjs`, join(folder, "usr/local/bin", command));
   }
-  const engine = installProgram(artifacts().engine, join(folder, "usr/local/bin/fabric-engine"), "--strip-debug");
+  const engine = installProgram(
+    artifacts().engine,
+    join(folder, "usr/local/bin/fabric-engine"),
+    "--strip-debug",
+  );
   const libraries = librariesOf(engine);
   if (image === "operator") libraries.push(...layPostgres(folder));
-  for (const library of new Set(libraries)) if (!existsSync(join(base, library))) copyLibrary(library, folder);
+  for (const library of new Set(libraries))
+    if (!existsSync(join(base, library))) copyLibrary(library, folder);
 }
 
 /** Symbols are for debuggers, of which an image has none; the engine keeps the names of its functions for a backtrace. */

@@ -5,7 +5,9 @@
  */
 import { runClusterLab } from "./cluster/run-cluster-lab.ts";
 
-const labs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { cluster: runClusterLab };
+const labs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  cluster: runClusterLab,
+};
 
 const [name = "", ...args] = process.argv.slice(2);
 const lab = labs[name];

@@ -12,6 +12,7 @@ import { until } from "../../demo/wait.ts";
 import { createLab, type Lab } from "../lab.ts";
 import { enableForwarding, inNamespace, namespaceCommand, runCommand } from "../namespaces.ts";
 import { bootClusterNode, type ClusterNode } from "./cluster-node.ts";
+import { bootMachine, type Machine } from "./machine.ts";
 import { makePauseImage } from "./pause-image.ts";
 import { clusterTopology, CONTROL, NODES, OFF_CLUSTER } from "./topology.ts";
 
@@ -28,8 +29,8 @@ export interface RealCluster extends AsyncDisposable {
   readonly controlPlane: ControlPlane;
   readonly nodes: readonly ClusterNode[];
   node(name: string): ClusterNode;
-  /** The host that is no node of the cluster. */
-  readonly offCluster: string;
+  /** The host behind NAT that is no node of the cluster. */
+  readonly offCluster: Machine;
   /** As admin; rejects unless it ends with 0. */
   kubectl(...args: string[]): Promise<string>;
   kubectlWith(input: string, ...args: string[]): Promise<string>;
@@ -63,8 +64,9 @@ export async function createCluster(options: ClusterOptions = {}): Promise<RealC
   });
   await joinPodNetworks(lab);
   const nodes: ClusterNode[] = [];
+  const offCluster = await bootMachine(lab, OFF_CLUSTER);
   building.defer(async () => {
-    await Promise.all(nodes.map((node) => node.cutPower()));
+    await Promise.all([offCluster, ...nodes].map((machine) => machine.cutPower()));
   });
   await Promise.all(
     NODES.map(async (name, index) => {
@@ -95,7 +97,7 @@ export async function createCluster(options: ClusterOptions = {}): Promise<RealC
       if (found === undefined) throw new Error(`no node ${name} in this cluster`);
       return found;
     },
-    offCluster: OFF_CLUSTER,
+    offCluster,
     kubectl,
     kubectlWith,
     [Symbol.asyncDispose]: () => props.disposeAsync(),

@@ -5,7 +5,8 @@
 #   machine.sh boot NAMESPACE DIRECTORY CGROUP   becomes the machine, until it is killed
 #   machine.sh run DIRECTORY COMMAND...          becomes a program in it
 #
-# DIRECTORY/disk holds what the machine keeps: /var/lib, /var/log and /etc/resolv.conf.
+# DIRECTORY/disk holds what the machine keeps: its /var/lib and /var/log, which start empty, and what is its own in /etc,
+# /opt and /usr/local, which start as they are here, but for a resolv.conf that names no server.
 set -eu
 self=$(readlink -f "$0")
 
@@ -35,10 +36,13 @@ first-process)
   basename "$directory" >/proc/sys/kernel/hostname
   mkdir -p "$disk/var/lib" "$disk/var/log" "$disk/etc"
   : >>"$disk/etc/resolv.conf"
+  for folder in etc opt usr/local; do
+    mkdir -p "$disk/$folder" "$directory/work/$folder"
+    mount -t overlay -o "lowerdir=/$folder,upperdir=$disk/$folder,workdir=$directory/work/$folder" overlay "/$folder"
+  done
   mount -t tmpfs -o mode=755 tmpfs /run
   mount --bind "$disk/var/lib" /var/lib
   mount --bind "$disk/var/log" /var/log
-  mount --bind "$disk/etc/resolv.conf" /etc/resolv.conf
 
   # Its control groups, of which the root is its own.
   if [ "$(cut -d: -f1 /proc/self/cgroup)" = 0 ]; then

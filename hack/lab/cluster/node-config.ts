@@ -49,7 +49,11 @@ export function kubeletConfig(address: string, caFile: string): object {
     kind: "KubeletConfiguration",
     containerRuntimeEndpoint: `unix://${CONTAINERD_SOCKET}`,
     address,
-    authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: caFile } },
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: caFile },
+    },
     authorization: { mode: "Webhook" },
     // Control groups of either version, without limits on the node's own programs.
     cgroupDriver: "cgroupfs",

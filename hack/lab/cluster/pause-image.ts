@@ -10,8 +10,13 @@ export function makePauseImage(folder: string): string {
   const layer = join(folder, "pause");
   mkdirSync(layer);
   const source = join(import.meta.dirname, "pause.c");
-  execFileSync("cc", ["-static", "-Os", "-s", "-o", join(layer, "pause"), source], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("cc", ["-static", "-Os", "-s", "-o", join(layer, "pause"), source], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const archive = join(folder, "pause.tar");
-  writeArchive({ reference: PAUSE_IMAGE, layers: [layer], user: "65535:65535", command: ["/pause"] }, archive);
+  writeArchive(
+    { reference: PAUSE_IMAGE, layers: [layer], user: "65535:65535", command: ["/pause"] },
+    archive,
+  );
   return archive;
 }

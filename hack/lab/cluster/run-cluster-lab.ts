@@ -1,18 +1,18 @@
 /** `npm run lab -- cluster`: builds the cluster, says how to look around, and takes it away at Ctrl-C. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { artifacts, repositoryRoot } from "../../bootstrap/artifacts.ts";
 import { createCluster, type RealCluster } from "./cluster.ts";
+import type { Machine } from "./machine.ts";
 import { labImages } from "./lab-images.ts";
 
 const INTERRUPTED = 130;
 
 export async function runClusterLab(_args: readonly string[]): Promise<number> {
-  execFileSync("sh", ["hack/bootstrap/bootstrap.sh", "worker", "container-runtime"], {
-    cwd: repositoryRoot,
-    stdio: "inherit",
-  });
+  const bootstrap = ["hack/bootstrap/bootstrap.sh", "worker", "container-runtime"];
+  const { status } = spawnSync("sh", bootstrap, { cwd: repositoryRoot, stdio: "inherit" });
+  if (status !== 0) return status ?? 1; // it has said why
   const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   void interrupted.then(() => process.once("SIGINT", () => process.exit(130)));
 
@@ -30,16 +30,20 @@ export async function runClusterLab(_args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function lookAround({ controlPlane, lab, offCluster }: RealCluster, images: readonly string[], seconds: number): string {
-  const machine = `sh ${join(import.meta.dirname, "machine.sh")} run ${lab.host("node-1").directory}`;
+function lookAround(
+  { controlPlane, lab, nodes, offCluster }: RealCluster,
+  images: readonly string[],
+  seconds: number,
+): string {
+  const on = (machine: Machine): string => machine.command([]).join(" ");
   return `
-  Three nodes are Ready after ${seconds.toFixed(0)} s; ${offCluster} is a host behind NAT outside the cluster. In another terminal:
+  Three nodes are Ready after ${seconds.toFixed(0)} s; ${offCluster.name} is a host behind NAT outside the cluster. In another terminal:
 
       export KUBECONFIG=${controlPlane.kubeconfig}
       export PATH=${artifacts().containerRuntime}/bin:${artifacts().kubectl.replace(/\/kubectl$/, "")}:$PATH
       kubectl get nodes,pods --all-namespaces --output wide
-      ${machine} ctr -n k8s.io containers ls
-      ip netns exec ${lab.namespaceOf(offCluster)} ip address
+      ${on(nodes[0]!)} ctr -n k8s.io containers ls
+      ${on(offCluster)} ip address
       ls ${join(lab.directory, "logs")}
 
   Images on every node (imagePullPolicy IfNotPresent; there is no registry):
