@@ -15,11 +15,21 @@ export interface Artifacts {
   readonly controlPlane: string;
   /** `kubectl` of the same version as the API server. */
   readonly kubectl: string;
+  /** Kubelet, scheduler and kube-proxy in one binary; built for the cluster lab. */
+  readonly worker: string;
+  /** A folder whose `bin` has containerd, its shim, ctr and runc, and whose `cni` has the network plugins; for the cluster lab. */
+  readonly containerRuntime: string;
 }
 
 export type ArtifactName = keyof Artifacts;
 
 export const repositoryRoot = resolve(import.meta.dirname, "../..");
+
+/** What bootstrap builds only when it is told to, as words for its command line. */
+const onDemand: Partial<Record<ArtifactName, string>> = {
+  worker: " -- worker",
+  containerRuntime: " -- container-runtime",
+};
 
 const recordPath = join(repositoryRoot, "node_modules/.saf-artifacts.json");
 
@@ -39,6 +49,12 @@ export function artifacts(): Artifacts {
     get kubectl() {
       return locate("kubectl");
     },
+    get worker() {
+      return locate("worker");
+    },
+    get containerRuntime() {
+      return locate("containerRuntime");
+    },
   };
 }
 
@@ -53,7 +69,7 @@ export function recordArtifacts(built: Partial<Artifacts>): void {
 function locate(name: ArtifactName): string {
   const path = readRecord()[name];
   if (path === undefined || !existsSync(path))
-    throw new Error(`${name} is not built: run \`npm run bootstrap\``);
+    throw new Error(`${name} is not built: run \`npm run bootstrap${onDemand[name] ?? ""}\``);
   return path;
 }
 

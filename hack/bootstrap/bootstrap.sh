@@ -1,6 +1,7 @@
 #!/bin/sh
 # All set-up that the demo and the tests need, on a machine that has Node >= 20, Go, Rust and root. Idempotent: when
-# everything is in place it takes less than a second. `npm run demo` and `npm test` call it by themselves.
+# everything is in place it takes less than a second. `npm run demo` and `npm test` call it by themselves. The words after
+# it name what to build (main.ts).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -67,4 +68,4 @@ if ! node hack/bootstrap/node-modules-current.mjs; then
   echo "bootstrap: installing the npm packages of package-lock.json (half a minute)"
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 fi
-exec node_modules/.bin/node hack/bootstrap/main.ts
+exec node_modules/.bin/node hack/bootstrap/main.ts "$@"

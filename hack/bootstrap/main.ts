@@ -1,43 +1,89 @@
 /**
- * Builds the binaries of this tree that npm does not bring: the control plane (Go) and the engine (Rust). What is
- * built already is found by its content and not built again. Called by bootstrap.sh, which holds the lock.
+ * Builds the binaries of this tree that npm does not bring: the control plane (Go) and the engine (Rust), and for the
+ * cluster lab the worker's (Go) and the container runtime (Debian). What is built already is found by its content and
+ * not built again. Called by bootstrap.sh, which holds the lock.
  *
- *   node hack/bootstrap/main.ts [control-plane] [engine]      default: both
+ *   node hack/bootstrap/main.ts [control-plane] [engine] [worker] [container-runtime]      default: the first two
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
+import { containerRuntimeKey, MissingPrerequisite, unpackContainerRuntime } from "./container-runtime.ts";
 import { patchCrates } from "./patched-crates.ts";
 
-const targets: Record<string, () => void> = { "control-plane": buildControlPlane, engine: buildEngine };
+const targets: Record<string, () => void> = {
+  "control-plane": buildControlPlane,
+  engine: buildEngine,
+  worker: buildWorker,
+  "container-runtime": fetchContainerRuntime,
+};
+const DEFAULT_TARGETS = ["control-plane", "engine"];
 
 if (Number.parseInt(process.versions.node) < 24)
   throw new Error(`needs Node 24 and runs under ${process.version}: use \`npm run bootstrap\``);
-for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(targets)) {
+for (const name of process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_TARGETS) {
   const target = targets[name];
   if (target === undefined)
     throw new Error(`no such target: ${name}; there are ${Object.keys(targets).join(", ")}`);
-  target();
+  try {
+    target();
+  } catch (error) {
+    if (!(error instanceof MissingPrerequisite)) throw error;
+    console.error(`bootstrap: ${error.message}`);
+    process.exit(1);
+  }
 }
 
 function buildControlPlane(): void {
-  const source = join(repositoryRoot, "hack/control-plane");
-  const files = globSync(["*.go", "go.mod", "go.sum"], { cwd: source }).map((file) => join(source, file));
-  const version = kubernetesVersion(join(source, "go.mod"));
-  const flags = ["-trimpath", "-buildvcs=false", "-ldflags", linkerFlags(version)];
-  const key = contentHash(source, files, [output("go", ["version"]), ...flags]);
-  const { directory } = buildOnce(join(cacheDirectory(), "control-plane"), key, (target) => {
-    step(
-      `control plane: Kubernetes ${version} with etcd (5 to 8 minutes the first time, seconds after a change)`,
-      () => {
-        run("go", ["build", ...flags, "-o", join(target, "control-plane"), "."], source);
-        symlinkSync("control-plane", join(target, "kubectl"));
-      },
-    );
+  const what = "control plane: Kubernetes with etcd (5 to 8 minutes the first time, seconds after a change)";
+  const directory = goBuild("control-plane", ".", what, (target) => {
+    symlinkSync("control-plane", join(target, "kubectl"));
   });
   recordArtifacts({ controlPlane: join(directory, "control-plane"), kubectl: join(directory, "kubectl") });
+}
+
+function buildWorker(): void {
+  const what = "worker: kubelet, scheduler and kube-proxy (1 to 2 minutes the first time)";
+  const directory = goBuild("worker", "./worker", what);
+  recordArtifacts({ worker: join(directory, "worker") });
+}
+
+/** A package of hack/control-plane's module: the directory with the binary, which has the cache's name. */
+function goBuild(
+  name: string,
+  folder: string,
+  what: string,
+  finish: (target: string) => void = () => {},
+): string {
+  const source = join(repositoryRoot, "hack/control-plane");
+  const files = globSync([join(folder, "*.go"), "go.mod", "go.sum"], { cwd: source }).map((file) =>
+    join(source, file),
+  );
+  const flags = [
+    "-trimpath",
+    "-buildvcs=false",
+    "-ldflags",
+    linkerFlags(kubernetesVersion(join(source, "go.mod"))),
+  ];
+  const key = contentHash(source, files, [output("go", ["version"]), ...flags]);
+  return buildOnce(join(cacheDirectory(), name), key, (target) => {
+    step(what, () => {
+      run("go", ["build", ...flags, "-o", join(target, name), folder], source);
+      finish(target);
+    });
+  }).directory;
+}
+
+/** The machine's own where it is installed; else Debian's packages, unpacked in the cache: the machine stays as it is. */
+function fetchContainerRuntime(): void {
+  const { directory } = buildOnce(
+    join(cacheDirectory(), "container-runtime"),
+    containerRuntimeKey(),
+    unpackContainerRuntime,
+  );
+  recordArtifacts({ containerRuntime: directory });
 }
 
 function buildEngine(): void {

@@ -9,7 +9,8 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 )
 
-// controllers are those whose work something here relies on; the others would only cost start-up time and memory.
+// controllers are those whose work something without nodes relies on; the others would only cost start-up time and
+// memory there.
 var controllers = []string{
 	names.NamespaceController,              // a deleted namespace ends
 	names.GarbageCollectorController,       // so does what a deleted object owned
@@ -19,11 +20,15 @@ var controllers = []string{
 }
 
 // controllerManager runs the upstream kube-controller-manager until SIGTERM or SIGINT. It needs no port of its own.
-func controllerManager(settings) error {
+func controllerManager(s settings) error {
 	command := kcm.NewControllerManagerCommand()
+	wanted := controllers
+	if s.nodes {
+		wanted = []string{"*", "-" + names.NodeIpamController} // the cluster lab gives each node its pods' network
+	}
 	command.SetArgs([]string{
-		"--kubeconfig=admin.kubeconfig",
-		"--controllers=" + strings.Join(controllers, ","),
+		"--controllers=" + strings.Join(wanted, ","),
+		"--kubeconfig=" + s.kubeconfig,
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--service-account-private-key-file=" + serviceAccountKeyFile,

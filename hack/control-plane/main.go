@@ -1,8 +1,8 @@
 // Command control-plane is the Kubernetes control plane of the demo and the tests in one binary: the upstream
 // kube-apiserver with an embedded etcd (serve), the upstream kube-controller-manager, and kubectl.
 //
-// It is meant for one machine and for throw-away data: it listens on loopback only, keeps everything in one
-// directory, and does not wait for the disk. The launcher beside it (control-plane.ts) is how it is normally run.
+// It is meant for one machine and for throw-away data: it listens on loopback unless it is told where its kubelets
+// find it, keeps everything in one directory, and does not wait for the disk. The launcher beside it (control-plane.ts) is how it is normally run.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-const usage = `usage: control-plane serve [--dir DIR] [--port N] [--parent PID]
-       control-plane controller-manager [--dir DIR] [--parent PID]
+const usage = `usage: control-plane serve [--dir DIR] [--port N] [--address IP] [--parent PID]
+       control-plane controller-manager [--dir DIR] [--kubeconfig FILE] [--nodes] [--parent PID]
        control-plane kubectl ...
 `
 
@@ -43,8 +43,14 @@ func main() {
 type settings struct {
 	// dir holds tokens.csv and the kubeconfigs (written by the launcher), and the pki and etcd data (written here).
 	dir string
-	// port is the API server's TCP port on 127.0.0.1; 0 takes a free one.
+	// port is the API server's TCP port; 0 takes a free one.
 	port int
+	// address is where nodes and pods reach the API server; without it, it is there for 127.0.0.1 alone.
+	address string
+	// kubeconfig is how the controller manager reaches the API server.
+	kubeconfig string
+	// nodes asks for every controller; without it, only those run that programs without nodes rely on.
+	nodes bool
 }
 
 func run(command string, args []string, body func(settings) error) int {
@@ -52,7 +58,10 @@ func run(command string, args []string, body func(settings) error) int {
 	var parent int
 	flags := flag.NewFlagSet(command, flag.ExitOnError)
 	flags.StringVar(&s.dir, "dir", ".", "directory that holds everything")
-	flags.IntVar(&s.port, "port", 0, "port of the API server on 127.0.0.1; 0 takes a free one")
+	flags.IntVar(&s.port, "port", 0, "port of the API server; 0 takes a free one")
+	flags.StringVar(&s.address, "address", "", "IPv4 address of this host at which nodes and pods reach the API server")
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "admin.kubeconfig", "of the controller manager")
+	flags.BoolVar(&s.nodes, "nodes", false, "run every controller, for a cluster that has nodes")
 	flags.IntVar(&parent, "parent", 0, "process id of the parent with which this process has to end; 0 for none")
 	_ = flags.Parse(args) // ExitOnError
 

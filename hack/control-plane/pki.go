@@ -13,27 +13,30 @@ import (
 	"time"
 )
 
-// Files of the control plane's own trust, relative to its directory. The CA's key is not kept: it signs once.
+// Files of the control plane's own trust, relative to its directory. The CA's key is not kept: it signs twice.
 const (
 	caCertFile     = "pki/ca.crt"
 	serverCertFile = "pki/apiserver.crt"
 	serverKeyFile  = "pki/apiserver.key"
+	// What the API server shows to kubelets, for logs and exec.
+	kubeletClientCertFile = "pki/apiserver-kubelet-client.crt"
+	kubeletClientKeyFile  = "pki/apiserver-kubelet-client.key"
 	// serviceAccountKeyFile signs service-account tokens; the API server derives the public half from it.
 	serviceAccountKeyFile = "pki/service-account.key"
 )
 
 const certificateLifetime = 30 * 24 * time.Hour
 
-// ensurePKI makes the CA, the serving certificate and the service-account key; a directory that has them keeps them,
+// ensurePKI makes the CA, the API server's two certificates and the service-account key; a directory that has them keeps them,
 // so that clients and tokens outlive a restart.
-func ensurePKI() error {
+func ensurePKI(address string) error {
 	if _, err := os.Stat(serviceAccountKeyFile); err == nil {
 		return nil
 	}
 	if err := os.MkdirAll("pki", 0o755); err != nil {
 		return err
 	}
-	if err := makeServerCertificate(); err != nil {
+	if err := makeCertificates(address); err != nil {
 		return err
 	}
 	key, err := newKey()
@@ -43,7 +46,7 @@ func ensurePKI() error {
 	return writeKey(serviceAccountKeyFile, key) // last: its presence says that all are there
 }
 
-func makeServerCertificate() error {
+func makeCertificates(address string) error {
 	caKey, err := newKey()
 	if err != nil {
 		return err
@@ -60,12 +63,29 @@ func makeServerCertificate() error {
 	server := template("kube-apiserver", 2)
 	server.KeyUsage = x509.KeyUsageDigitalSignature
 	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	server.DNSNames = []string{"localhost", "kubernetes.default.svc"}
+	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(kubernetesServiceIP)}
+	if address != "" {
+		server.IPAddresses = append(server.IPAddresses, net.ParseIP(address))
+	}
+	server.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
 	if err := writeCertificate(serverCertFile, server, ca, serverKey, caKey); err != nil {
 		return err
 	}
-	return writeKey(serverKeyFile, serverKey)
+	if err := writeKey(serverKeyFile, serverKey); err != nil {
+		return err
+	}
+	clientKey, err := newKey()
+	if err != nil {
+		return err
+	}
+	client := template("kube-apiserver-kubelet-client", 3)
+	client.Subject.Organization = []string{"system:masters"}
+	client.KeyUsage = x509.KeyUsageDigitalSignature
+	client.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if err := writeCertificate(kubeletClientCertFile, client, ca, clientKey, caKey); err != nil {
+		return err
+	}
+	return writeKey(kubeletClientKeyFile, clientKey)
 }
 
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }

@@ -28,15 +28,18 @@ const (
 	// etcd is reached through a socket in the directory: no TCP port that anybody else could take or use.
 	etcdSocket = "etcd.sock"
 	// Start-up takes 3 to 4 s on two cores; a loaded machine has been seen to take four times that.
-	readyTimeout  = 120 * time.Second
-	readyInterval = 50 * time.Millisecond
+	readyTimeout   = 120 * time.Second
+	readyInterval  = 50 * time.Millisecond
+	serviceNetwork = "10.96.0.0/16"
+	// The first of the service network, by which pods know the API server.
+	kubernetesServiceIP = "10.96.0.1"
 )
 
 // serve runs etcd and the API server until SIGTERM or SIGINT. When the API server is ready it prints one line,
-// "ready https://127.0.0.1:PORT", on stdout.
+// "ready https://127.0.0.1:PORT", on stdout: it is there for its own host's loopback in any case.
 func serve(s settings) error {
 	ctx := genericapiserver.SetupSignalContext()
-	if err := ensurePKI(); err != nil {
+	if err := ensurePKI(s.address); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
 	etcd, err := startEtcd()
@@ -45,13 +48,16 @@ func serve(s settings) error {
 	}
 	defer etcd.Close()
 
-	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", s.port))
+	host := "127.0.0.1"
+	if s.address != "" {
+		host = "0.0.0.0"
+	}
+	listener, err := net.Listen("tcp4", fmt.Sprintf("%s:%d", host, s.port))
 	if err != nil {
 		return err
 	}
-	address := "https://" + listener.Addr().String()
-	go announceWhenReady(ctx, address)
-	return runAPIServer(ctx, listener)
+	go announceWhenReady(ctx, fmt.Sprintf("https://127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port))
+	return runAPIServer(ctx, listener, s.address)
 }
 
 func startEtcd() (*embed.Etcd, error) {
@@ -82,34 +88,46 @@ func startEtcd() (*embed.Etcd, error) {
 
 // apiServerArgs are the upstream flags. What is not named keeps its upstream default, so that tests meet the API
 // server as a production cluster has it.
-func apiServerArgs() []string {
-	return []string{
-		"--etcd-servers=unix://" + etcdSocket,
+func apiServerArgs(address string) []string {
+	place := []string{
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", // no kubernetes Endpoints: they must not be loopback
-		"--tls-cert-file=" + serverCertFile,
-		"--tls-private-key-file=" + serverKeyFile,
+	}
+	if address != "" {
+		place = []string{
+			"--advertise-address=" + address,
+			"--kubelet-preferred-address-types=InternalIP", // there is no name server
+		}
+	}
+	return append(place,
+		"--etcd-servers=unix://"+etcdSocket,
+		"--tls-cert-file="+serverCertFile,
+		"--tls-private-key-file="+serverKeyFile,
 		"--token-auth-file=tokens.csv",
-		"--authorization-mode=RBAC",
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--client-ca-file="+caCertFile,
+		"--kubelet-client-certificate="+kubeletClientCertFile,
+		"--kubelet-client-key="+kubeletClientKeyFile,
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + serviceAccountKeyFile,
-		"--service-account-signing-key-file=" + serviceAccountKeyFile,
-		"--service-cluster-ip-range=10.96.0.0/16",
+		"--service-account-key-file="+serviceAccountKeyFile,
+		"--service-account-signing-key-file="+serviceAccountKeyFile,
+		"--service-cluster-ip-range="+serviceNetwork,
 		"--allow-privileged=true",
 		"--profiling=false",
-	}
+	)
 }
 
 // runAPIServer does what upstream's command does, with a listener that is already open: so a port of 0 needs no
 // guess, and the printed address is the one that is served.
-func runAPIServer(ctx context.Context, listener net.Listener) error {
+func runAPIServer(ctx context.Context, listener net.Listener, address string) error {
 	opts := options.NewServerRunOptions()
 	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
 	for _, set := range opts.Flags().FlagSets {
 		flags.AddFlagSet(set)
 	}
-	if err := flags.Parse(apiServerArgs()); err != nil {
+	if err := flags.Parse(apiServerArgs(address)); err != nil {
 		return err
 	}
 	opts.SecureServing.Listener = listener

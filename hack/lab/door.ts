@@ -6,10 +6,11 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type Server, type Socket, connect } from "node:net";
+import { type AddressInfo, type Server, createServer } from "node:net";
 import { join } from "node:path";
 import { LabError } from "./errors.ts";
 import { namespaceCommand } from "./namespaces.ts";
+import { passConnections } from "./pass-connections.ts";
 
 export interface Door {
   /** Closes the listening socket and all connections. */
@@ -18,26 +19,38 @@ export interface Door {
 
 export async function openDoor(namespace: string, port: number): Promise<Door> {
   const listener = await listenIn(namespace, port);
-  const sockets = new Set<Socket>();
-  listener.on("connection", (inside: Socket) => {
-    const outside = connect(port, "127.0.0.1");
-    for (const [socket, other] of [
-      [inside, outside],
-      [outside, inside],
-    ] as const) {
-      sockets.add(socket);
-      socket.on("error", () => other.destroy()); // as on a wire: each side sees the other's end
-      socket.on("close", () => {
-        sockets.delete(socket);
-        other.destroy();
-      });
-      socket.pipe(other);
-    }
-  });
+  return { close: passConnections(listener, port) };
+}
+
+/**
+ * A door the other way: from this machine's loopback to a service on the host's loopback, for a person's kubectl.
+ *
+ *   kubectl ──► 127.0.0.1:ENTRANCE (machine) ── entrance.ts in the host's namespace ──► 127.0.0.1:PORT (host)
+ */
+export interface Entrance {
+  /** On this machine's loopback. */
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export async function openEntrance(namespace: string, port: number): Promise<Entrance> {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const entrance = (listener.address() as AddressInfo).port;
+  const script = join(import.meta.dirname, "entrance.ts");
+  const [file, ...args] = namespaceCommand(namespace, [process.execPath, script, String(port)]);
+  const child = spawn(file!, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const ended = once(child, "exit");
+  child.send("listening", listener);
+  const first = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
+  listener.close();
+  if (first === undefined) throw new LabError("DOOR_FAILED", `no entrance to port ${port}`);
+  child.disconnect();
   return {
-    close: () => {
-      listener.close();
-      for (const socket of sockets) socket.destroy();
+    port: entrance,
+    close: async () => {
+      child.kill("SIGKILL");
+      await ended;
     },
   };
 }

@@ -9,6 +9,7 @@
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { listCgroups, removeCgroup } from "./cluster/cgroups.ts";
 import { type Door, openDoor } from "./door.ts";
 import { LabError } from "./errors.ts";
 import { type Host, createHost } from "./host.ts";
@@ -66,6 +67,7 @@ export async function createLab(topology: Topology, options: LabOptions = {}): P
     } finally {
       const ours = (await listNamespaces()).filter((name) => name.startsWith(namespaceOf("")));
       await Promise.all(ours.map(removeNamespace));
+      await Promise.all(listCgroups((name) => name.startsWith(namespaceOf(""))).map(removeCgroup));
       scratch.remove();
     }
     await reaper.dismiss(); // only now: what failed above is the reaper's when this process ends

@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync 
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { repositoryRoot } from "../bootstrap/artifacts.ts";
 import { type Lab, createLab } from "./lab.ts";
 import { addAgent, addEngine, agentUser, programPaths } from "./programs.ts";
 import type { SupervisedProcess } from "./supervisor.ts";
@@ -69,6 +70,17 @@ describe("the programs of a host", () => {
     expect(status.get("Groups")?.trim()).toBe("");
     expect(status.get("NoNewPrivs")).toBe("1");
     for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) expect(status.get(set)).toBe(none);
+  });
+
+  it("lets the engine know an agent in another process namespace, as in a pod", async () => {
+    const { engineSocket } = programPaths(lab.host("alone"), "agent");
+    const client = join(repositoryRoot, "engine/client/index.ts");
+    const script = `const { connectEngine } = await import(${JSON.stringify(client)});
+      const engine = await connectEngine(${JSON.stringify(engineSocket)});
+      engine.close();`;
+    await until("the engine listens", () => existsSync(engineSocket));
+    const node = [process.execPath, "--input-type=module", "--eval", script];
+    await lab.host("alone").exec(["unshare", "--pid", "--fork", ...node]);
   });
 
   it("lets the agent read and not write its own and the engine's configuration", async () => {

@@ -1,7 +1,8 @@
 /**
- * Removes what labs left behind whose process is gone: processes, namespaces, directories. Called when a lab starts
+ * Removes what labs left behind whose process is gone: processes, namespaces, control groups, directories. Called when a lab starts
  * and, as a program, by the reaper of a lab that was killed.
  */
+import { listCgroups, removeCgroup } from "./cluster/cgroups.ts";
 import { listNamespaces, removeNamespace } from "./namespaces.ts";
 import { orphanId, sweepScratchDirectories } from "./scratch-directory.ts";
 
@@ -9,7 +10,9 @@ import { orphanId, sweepScratchDirectories } from "./scratch-directory.ts";
 export async function sweep(parent?: string): Promise<string[]> {
   const orphans = (await listNamespaces()).filter((name) => orphanId(name) !== undefined);
   await Promise.all(orphans.map(removeUnlessGone));
-  return [...orphans, ...sweepScratchDirectories(parent)];
+  const cgroups = listCgroups((name) => orphanId(name) !== undefined);
+  await Promise.all(cgroups.map(removeCgroup));
+  return [...orphans, ...cgroups, ...sweepScratchDirectories(parent)];
 }
 
 async function removeUnlessGone(namespace: string): Promise<void> {

@@ -3,6 +3,7 @@
 #[allow(unsafe_code)]
 mod host_monitor;
 #[allow(unsafe_code)]
+mod peer;
 mod poll;
 #[allow(unsafe_code)]
 mod priority;
@@ -11,6 +12,7 @@ mod privileges;
 mod signals;
 
 pub use host_monitor::{AddressChange, HostMonitor};
+pub use peer::peer_uid;
 pub use poll::{Interest, wait};
 pub use priority::Priority;
 pub use privileges::{drop_privileges, request_exact_waits};

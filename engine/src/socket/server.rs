@@ -6,10 +6,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     path::PathBuf,
     sync::{
         Arc,
@@ -33,7 +30,7 @@ use super::{
     },
     port::{Outgoing, Port, ServerPort, Submitted, Ticket, ports},
 };
-use crate::log;
+use crate::{log, os::peer_uid};
 
 /// After accept(2) failed for want of descriptors or memory: the only remedy is time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -329,8 +326,4 @@ fn accept_flags(paused: bool) -> PollFlags {
         true => PollFlags::empty(),
         false => PollFlags::IN,
     }
-}
-
-fn peer_uid(stream: BorrowedFd<'_>) -> io::Result<u32> {
-    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
 }
