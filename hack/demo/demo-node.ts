@@ -2,13 +2,12 @@
 import { request } from "node:http";
 import { join } from "node:path";
 import type { NodeState, PeersView, PeerView, StatusView } from "@saf/agent";
-import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { bundled } from "../images/bundle.ts";
 import type { Lab } from "../lab/lab.ts";
 import { addAgent, addEngine, agentUser, ENROLMENT_PORT, programPaths } from "../lab/programs.ts";
 import { follow, type RunningCommand } from "./command.ts";
 import { until } from "./wait.ts";
 
-const FABRIC = join(repositoryRoot, "cli/src/main.ts");
 const TRANSFER = join(import.meta.dirname, "transfer.ts");
 
 export interface DemoNode {
@@ -75,7 +74,7 @@ export function createDemoNode(lab: Lab, name: string, index: number): DemoNode 
         ...asked,
         "--no-wait",
       ];
-      await host.exec([process.execPath, FABRIC, ...args]);
+      await host.exec([process.execPath, bundled("fabric"), ...args]);
     },
     status,
     peers: async () =>

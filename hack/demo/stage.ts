@@ -4,6 +4,7 @@ import { basename, join, relative } from "node:path";
 import type { Cluster, FabricNode } from "@saf/crds";
 import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
 import { startControlPlane, type ControlPlane } from "../control-plane/control-plane.ts";
+import { bundled } from "../images/bundle.ts";
 import { createLab, type Lab } from "../lab/lab.ts";
 import { runCommand } from "../lab/namespaces.ts";
 import {
@@ -77,13 +78,7 @@ export async function setStage(): Promise<Stage> {
     ).stdout.trim();
   const kubectl: Kubectl = (...args) => kubectlWith("", ...args);
   const fabric = async (...args: string[]): Promise<string> => {
-    const command = [
-      process.execPath,
-      join(repositoryRoot, "cli/src/main.ts"),
-      "--namespace",
-      NAMESPACE,
-      ...args,
-    ];
+    const command = [process.execPath, bundled("fabric"), "--namespace", NAMESPACE, ...args];
     return (await runCommand(command, { env })).stdout.trim();
   };
 

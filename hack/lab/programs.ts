@@ -13,7 +13,8 @@
  */
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
+import { artifacts } from "../bootstrap/artifacts.ts";
+import { bundled, type Program } from "../images/bundle.ts";
 import type { Host } from "./host.ts";
 import type { Lab } from "./lab.ts";
 import { type User, codePath, confinedCommand } from "./ordinary-user.ts";
@@ -102,7 +103,7 @@ export function addAgent(lab: Lab, hostName: string, options: AgentOptions): Sup
     ...(options.join === undefined ? {} : { join: { server: options.join.server, tokenFile } }),
     ...options.settings,
   });
-  return addProgram(lab, host, "agent", user, "-all", nodeCommand(lab, "agent/src/main.ts", config));
+  return addProgram(lab, host, "agent", user, "-all", nodeCommand(lab, "agent", config));
 }
 
 export interface OperatorOptions {
@@ -126,14 +127,7 @@ export function addOperator(lab: Lab, hostName: string, options: OperatorOptions
     controlKeyFile: keyFile,
     ...options.settings,
   });
-  return addProgram(
-    lab,
-    host,
-    "operator",
-    operatorUser,
-    "-all",
-    nodeCommand(lab, "operator/src/main.ts", config),
-  );
+  return addProgram(lab, host, "operator", operatorUser, "-all", nodeCommand(lab, "operator", config));
 }
 
 function addProgram(
@@ -156,9 +150,9 @@ function codeDirectory(lab: Lab): string {
   return join(lab.directory, "code");
 }
 
-function nodeCommand(lab: Lab, main: string, config: string): string[] {
+function nodeCommand(lab: Lab, program: Program, config: string): string[] {
   const code = codeDirectory(lab);
-  return [codePath(code, process.execPath), codePath(code, join(repositoryRoot, main)), "--config", config];
+  return [codePath(code, process.execPath), codePath(code, bundled(program)), "--config", config];
 }
 
 function makeProgramDirectories(host: Host, program: "agent" | "operator", user: User): void {

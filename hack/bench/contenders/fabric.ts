@@ -8,6 +8,7 @@ import type { Cluster, FabricNode, JoinRequest } from "@saf/crds";
 import { artifacts, repositoryRoot } from "../../bootstrap/artifacts.ts";
 import { startControlPlane, type ControlPlane } from "../../control-plane/control-plane.ts";
 import { until } from "../../demo/wait.ts";
+import { bundled } from "../../images/bundle.ts";
 import { runCommand } from "../../lab/namespaces.ts";
 import {
   addAgent,
@@ -158,7 +159,7 @@ async function startOperator(bed: Testbed, controlPlane: ControlPlane, kubectl: 
 }
 
 async function makeToken({ kubeconfig }: ControlPlane): Promise<string> {
-  const fabric = [process.execPath, join(repositoryRoot, "cli/src/main.ts"), "--namespace", NAMESPACE];
+  const fabric = [process.execPath, bundled("fabric"), "--namespace", NAMESPACE];
   const create = ["-o", "json", "token", "create", "--uses", "2", "--expires", "1h", "--role", "storage"];
   const { stdout } = await runCommand([...fabric, ...create], { env: { KUBECONFIG: kubeconfig } });
   return (JSON.parse(stdout) as { token: string }).token;
