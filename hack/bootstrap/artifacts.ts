@@ -17,8 +17,12 @@ export interface Artifacts {
   readonly kubectl: string;
   /** Kubelet, scheduler and kube-proxy in one binary; built for the cluster lab. */
   readonly worker: string;
+  /** CoreDNS; for the cluster lab. */
+  readonly clusterDns: string;
   /** A folder whose `bin` has containerd, its shim, ctr and runc, and whose `cni` has the network plugins; for the cluster lab. */
   readonly containerRuntime: string;
+  /** A folder with `operator.tar` and `agent.tar`, docker-archives; for the cluster lab. */
+  readonly images: string;
 }
 
 export type ArtifactName = keyof Artifacts;
@@ -28,7 +32,9 @@ export const repositoryRoot = resolve(import.meta.dirname, "../..");
 /** What bootstrap builds only when it is told to, as words for its command line. */
 const onDemand: Partial<Record<ArtifactName, string>> = {
   worker: " -- worker",
+  clusterDns: " -- cluster-dns",
   containerRuntime: " -- container-runtime",
+  images: " -- engine images",
 };
 
 const recordPath = join(repositoryRoot, "node_modules/.saf-artifacts.json");
@@ -52,8 +58,14 @@ export function artifacts(): Artifacts {
     get worker() {
       return locate("worker");
     },
+    get clusterDns() {
+      return locate("clusterDns");
+    },
     get containerRuntime() {
       return locate("containerRuntime");
+    },
+    get images() {
+      return locate("images");
     },
   };
 }

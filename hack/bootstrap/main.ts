@@ -1,23 +1,29 @@
 /**
  * Builds the binaries of this tree that npm does not bring: the control plane (Go) and the engine (Rust), and for the
- * cluster lab the worker's (Go) and the container runtime (Debian). What is built already is found by its content and
- * not built again. Called by bootstrap.sh, which holds the lock.
+ * cluster lab the worker's and the name server's (Go), the container runtime (Debian) and the images. What is built
+ * already is found by its content and not built again. Called by bootstrap.sh, which holds the lock.
  *
- *   node hack/bootstrap/main.ts [control-plane] [engine] [worker] [container-runtime]      default: the first two
+ *   node hack/bootstrap/main.ts [control-plane] [engine] [worker] [cluster-dns] [container-runtime] [images]
+ *
+ * By default the first two.
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
+import { artifacts, cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
 import { containerRuntimeKey, MissingPrerequisite, unpackContainerRuntime } from "./container-runtime.ts";
+import { makeImageArchive } from "../images/image.ts";
+import { IMAGES } from "../images/root-file-system.ts";
 import { patchCrates } from "./patched-crates.ts";
 
 const targets: Record<string, () => void> = {
   "control-plane": buildControlPlane,
   engine: buildEngine,
   worker: buildWorker,
+  "cluster-dns": buildClusterDns,
   "container-runtime": fetchContainerRuntime,
+  images: makeImages,
 };
 const DEFAULT_TARGETS = ["control-plane", "engine"];
 
@@ -38,7 +44,7 @@ for (const name of process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_TAR
 
 function buildControlPlane(): void {
   const what = "control plane: Kubernetes with etcd (5 to 8 minutes the first time, seconds after a change)";
-  const directory = goBuild("control-plane", ".", what, (target) => {
+  const directory = goBuild("control-plane", ".", kubernetesModule(), what, (target) => {
     symlinkSync("control-plane", join(target, "kubectl"));
   });
   recordArtifacts({ controlPlane: join(directory, "control-plane"), kubectl: join(directory, "kubectl") });
@@ -46,31 +52,38 @@ function buildControlPlane(): void {
 
 function buildWorker(): void {
   const what = "worker: kubelet, scheduler and kube-proxy (1 to 2 minutes the first time)";
-  const directory = goBuild("worker", "./worker", what);
+  const directory = goBuild("worker", "worker", kubernetesModule(), what);
   recordArtifacts({ worker: join(directory, "worker") });
 }
 
-/** A package of hack/control-plane's module: the directory with the binary, which has the cache's name. */
+function buildClusterDns(): void {
+  const what = "cluster's name server: CoreDNS (1 to 2 minutes the first time)";
+  const directory = goBuild("cluster-dns", ".", { folder: "hack/cluster-dns", linkerFlags: "-s -w" }, what);
+  recordArtifacts({ clusterDns: join(directory, "cluster-dns") });
+}
+
+interface GoModule {
+  readonly folder: string;
+  readonly linkerFlags: string;
+}
+
+/** A package of a module: the directory with the binary, both of that name. */
 function goBuild(
   name: string,
   folder: string,
+  module: GoModule,
   what: string,
   finish: (target: string) => void = () => {},
 ): string {
-  const source = join(repositoryRoot, "hack/control-plane");
+  const source = join(repositoryRoot, module.folder);
   const files = globSync([join(folder, "*.go"), "go.mod", "go.sum"], { cwd: source }).map((file) =>
     join(source, file),
   );
-  const flags = [
-    "-trimpath",
-    "-buildvcs=false",
-    "-ldflags",
-    linkerFlags(kubernetesVersion(join(source, "go.mod"))),
-  ];
+  const flags = ["-trimpath", "-buildvcs=false", "-ldflags", module.linkerFlags];
   const key = contentHash(source, files, [output("go", ["version"]), ...flags]);
   return buildOnce(join(cacheDirectory(), name), key, (target) => {
     step(what, () => {
-      run("go", ["build", ...flags, "-o", join(target, name), folder], source);
+      run("go", ["build", ...flags, "-o", join(target, name), `./${folder}`], source);
       finish(target);
     });
   }).directory;
@@ -114,9 +127,35 @@ function buildEngine(): void {
   recordArtifacts({ engine: join(directory, "fabric-engine") });
 }
 
+/** Of the engine that was built last. */
+function makeImages(): void {
+  const sources = [
+    "{crds,protocol,operator,agent,cli}/src/**/*.ts",
+    "engine/client/**/*.ts",
+    "migrations/*.ts",
+    "hack/images/*.ts",
+    "package.json",
+    "package-lock.json",
+  ];
+  const files = globSync(sources, { cwd: repositoryRoot }).map((file) => join(repositoryRoot, file));
+  const key = contentHash(repositoryRoot, files, [artifacts().engine, process.version]);
+  const { directory } = buildOnce(join(cacheDirectory(), "images"), key, (target) => {
+    step("images of operator and agent", () => {
+      for (const image of IMAGES) makeImageArchive(image, join(target, `${image}.tar`));
+    });
+  });
+  recordArtifacts({ images: directory });
+}
+
 /** Cargo's own intermediate results: kept, so that a changed engine is built in a fraction of the time. */
 function cargoTargetDirectory(): string {
   return join(cacheDirectory(), "cargo-target");
+}
+
+function kubernetesModule(): GoModule {
+  const folder = "hack/control-plane";
+  const version = kubernetesVersion(join(repositoryRoot, folder, "go.mod"));
+  return { folder, linkerFlags: linkerFlags(version) };
 }
 
 function kubernetesVersion(goMod: string): string {

@@ -30,7 +30,7 @@ export function staticChecks(env: NodeJS.ProcessEnv): Check[][] {
       { name: "prettier", run: () => run(bin("prettier"), ["--check", "--log-level=warn", root]) },
     ],
     [
-      { name: "gofmt", run: () => gofmt(controlPlane) },
+      { name: "gofmt", run: () => gofmt([controlPlane, join(root, "hack/cluster-dns")]) },
       ...(["engine", "hack/bench/forwarder"] as const).flatMap((crate) => [
         {
           name: `cargo fmt, ${crate}`,
@@ -71,8 +71,8 @@ async function filesAreCurrent(): Promise<string | undefined> {
   return lines(stale);
 }
 
-async function gofmt(folder: string): Promise<string | undefined> {
-  const { code, output } = await capture("gofmt", ["-l", folder]);
+async function gofmt(folders: readonly string[]): Promise<string | undefined> {
+  const { code, output } = await capture("gofmt", ["-l", ...folders]);
   return code === 0 && output === "" ? undefined : `not formatted:\n${output}`;
 }
 

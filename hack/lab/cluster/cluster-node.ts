@@ -25,6 +25,8 @@ export interface ClusterNodeOptions {
   readonly kubeletKubeconfig: string;
   readonly kubeProxyKubeconfig: string;
   readonly caFile: string;
+  /** Of services and pods. */
+  readonly nameServer: string;
 }
 
 export interface ClusterNode extends Machine {
@@ -40,7 +42,7 @@ export async function bootClusterNode(
   name: string,
   options: ClusterNodeOptions,
 ): Promise<ClusterNode> {
-  const { podNetwork, kubeletKubeconfig, kubeProxyKubeconfig, caFile } = options;
+  const { podNetwork, kubeletKubeconfig, kubeProxyKubeconfig, caFile, nameServer } = options;
   const { worker, containerRuntime } = artifacts();
   const host = lab.host(name);
   const config = join(host.directory, "config");
@@ -53,7 +55,7 @@ export async function bootClusterNode(
   };
   write("networks/10-pods.conflist", networkConfig(podNetwork));
   const containerd = write("containerd.toml", containerdConfig(containerRuntime, networks));
-  const kubelet = write("kubelet.json", kubeletConfig(host.address, caFile));
+  const kubelet = write("kubelet.json", kubeletConfig(host.address, nameServer, caFile));
   const kubeProxy = write("kube-proxy.json", kubeProxyConfig(kubeProxyKubeconfig));
 
   await letPodsOut(host.namespace);

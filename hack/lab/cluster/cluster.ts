@@ -2,27 +2,25 @@
  * A real Kubernetes cluster on this machine: API server, controller manager and scheduler on one host, three nodes with
  * kubelets, and a host behind NAT that is not of the cluster.
  *
- *   await using cluster = await createCluster({ images: [archive] });
+ *   await using cluster = await createCluster();
  *   $ kubectl --kubeconfig <cluster.controlPlane.kubeconfig> get nodes
  */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { artifacts } from "../../bootstrap/artifacts.ts";
 import { type ControlPlane, startControlPlane } from "../../control-plane/control-plane.ts";
 import { until } from "../../demo/wait.ts";
+import { IMAGES } from "../../images/root-file-system.ts";
 import { createLab, type Lab } from "../lab.ts";
 import { enableForwarding, inNamespace, namespaceCommand, runCommand } from "../namespaces.ts";
 import { bootClusterNode, type ClusterNode } from "./cluster-node.ts";
 import { bootMachine, type Machine } from "./machine.ts";
+import { CLUSTER_DOMAIN } from "./node-config.ts";
 import { makePauseImage } from "./pause-image.ts";
 import { clusterTopology, CONTROL, NODES, OFF_CLUSTER } from "./topology.ts";
 
 /** Fifteen seconds on two cores; a loaded machine takes longer. */
 const READY_TIMEOUT_MS = 120_000;
-
-export interface ClusterOptions {
-  /** Docker archives for every node; there is no registry. */
-  readonly images?: readonly string[];
-}
 
 export interface RealCluster extends AsyncDisposable {
   readonly lab: Lab;
@@ -36,7 +34,7 @@ export interface RealCluster extends AsyncDisposable {
   kubectlWith(input: string, ...args: string[]): Promise<string>;
 }
 
-export async function createCluster(options: ClusterOptions = {}): Promise<RealCluster> {
+export async function createCluster(): Promise<RealCluster> {
   await using building = new AsyncDisposableStack();
   const lab = building.use(await createLab(clusterTopology));
   const pause = makePauseImage(lab.directory);
@@ -51,18 +49,9 @@ export async function createCluster(options: ClusterOptions = {}): Promise<RealC
       ],
     }),
   );
-  lab.supervisor.add({
-    name: `${CONTROL}/scheduler`,
-    command: namespaceCommand(control.namespace, [
-      artifacts().worker,
-      "kube-scheduler",
-      `--kubeconfig=${controlPlane.kubeconfigOnSite("system:kube-scheduler")}`,
-      "--leader-elect=false",
-      "--secure-port=0",
-    ]),
-    logFile: join(lab.directory, "logs", `${CONTROL}.scheduler.log`),
-  });
+  addControlPrograms(lab, controlPlane);
   await joinPodNetworks(lab);
+  const archives = IMAGES.map((image) => join(artifacts().images, `${image}.tar`));
   const nodes: ClusterNode[] = [];
   const offCluster = await bootMachine(lab, OFF_CLUSTER);
   building.defer(async () => {
@@ -75,13 +64,15 @@ export async function createCluster(options: ClusterOptions = {}): Promise<RealC
         kubeletKubeconfig: controlPlane.kubeconfigOnSite(`system:node:${name}`),
         kubeProxyKubeconfig: controlPlane.kubeconfigOnSite("system:kube-proxy"),
         caFile: controlPlane.caFile,
+        nameServer: control.address,
       });
       nodes.push(node);
       await node.importImage(pause);
       node.startKubelet();
-      for (const archive of options.images ?? []) await node.importImage(archive);
+      for (const archive of archives) await node.importImage(archive);
     }),
   );
+  nodes.sort((a, b) => a.name.localeCompare(b.name));
   const env = { KUBECONFIG: controlPlane.kubeconfig };
   const kubectlWith = async (input: string, ...args: string[]): Promise<string> =>
     (await runCommand([artifacts().kubectl, ...args], { env, input })).stdout.trim();
@@ -102,6 +93,33 @@ export async function createCluster(options: ClusterOptions = {}): Promise<RealC
     kubectlWith,
     [Symbol.asyncDispose]: () => props.disposeAsync(),
   };
+}
+
+/** What a cluster has beside API server and controller manager: the scheduler, and a name server for services. */
+function addControlPrograms(lab: Lab, controlPlane: ControlPlane): void {
+  const { namespace } = lab.host(CONTROL);
+  const add = (program: string, command: readonly string[]): void =>
+    void lab.supervisor.add({
+      name: `${CONTROL}/${program}`,
+      command: namespaceCommand(namespace, command),
+      logFile: join(lab.directory, "logs", `${CONTROL}.${program}.log`),
+    });
+  const kubeconfig = controlPlane.kubeconfigOnSite("system:kube-scheduler");
+  const settings = ["--leader-elect=false", "--secure-port=0"];
+  add("scheduler", [artifacts().worker, "kube-scheduler", `--kubeconfig=${kubeconfig}`, ...settings]);
+  const corefile = join(lab.directory, "Corefile");
+  writeFileSync(corefile, nameServerConfig(controlPlane.kubeconfigOnSite("admin")));
+  add("dns", [artifacts().clusterDns, "-conf", corefile]);
+}
+
+function nameServerConfig(kubeconfig: string): string {
+  return `.:53 {
+  errors
+  kubernetes ${CLUSTER_DOMAIN} {
+    kubeconfig ${kubeconfig}
+  }
+}
+`;
 }
 
 function podNetworkOf(index: number): string {

@@ -15,15 +15,17 @@ boot)
   namespace=$2 directory=$3 cgroup=$4
   rm -f "$directory/booted"
   echo $$ >"$directory/machine.pid"
+  : >"$directory/hierarchies"
   while IFS=: read -r _ controllers _; do
     hierarchy=/sys/fs/cgroup/${controllers#name=}
-    [ -f "$hierarchy/cgroup.procs" ] || continue # of a hybrid's second tree, which has no controllers
+    [ -f "$hierarchy/cgroup.procs" ] || continue # mounted elsewhere or nowhere: the machine does without it
     mkdir -p "$hierarchy/$cgroup"
     # Control groups of version 1 start with no processors and no memory.
     for file in cpuset.cpus cpuset.mems; do
       [ ! -f "$hierarchy/$file" ] || cat "$hierarchy/$file" >"$hierarchy/$cgroup/$file"
     done
     echo 0 >"$hierarchy/$cgroup/cgroup.procs"
+    echo "$controllers" >>"$directory/hierarchies"
   done </proc/self/cgroup
   exec ip netns exec "$namespace" setpriv --pdeathsig KILL \
     unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --mount-proc \
@@ -55,11 +57,11 @@ first-process)
     done
   else
     mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
-    while IFS=: read -r id controllers _; do
-      [ "$id" != 0 ] || continue
+    while read -r controllers; do
+      [ -n "$controllers" ] || continue # a hybrid's second tree, which has no controllers
       mkdir "/sys/fs/cgroup/${controllers#name=}"
       mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/${controllers#name=}"
-    done </proc/self/cgroup
+    done <"$directory/hierarchies"
   fi
 
   # A kubelet sets these for the whole kernel unless they are as it wants them; here it sees them so.

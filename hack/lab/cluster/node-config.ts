@@ -4,6 +4,8 @@ import { POD_NETWORK } from "./topology.ts";
 /** Made by the lab (pause-image.ts): there is no registry. */
 export const PAUSE_IMAGE = "saf.local/pause:1";
 
+export const CLUSTER_DOMAIN = "cluster.local";
+
 const CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
 
 export function containerdConfig(runtime: string, networkConfigs: string): string {
@@ -42,7 +44,7 @@ export function networkConfig(podNetwork: string): object {
   };
 }
 
-export function kubeletConfig(address: string, caFile: string): object {
+export function kubeletConfig(address: string, nameServer: string, caFile: string): object {
   const none = "0%";
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -75,7 +77,8 @@ export function kubeletConfig(address: string, caFile: string): object {
     protectKernelDefaults: true,
     makeIPTablesUtilChains: false,
     resolvConf: "/etc/resolv.conf",
-    clusterDomain: "cluster.local",
+    clusterDNS: [nameServer],
+    clusterDomain: CLUSTER_DOMAIN,
     nodeStatusUpdateFrequency: "5s",
     maxPods: 50,
   };
