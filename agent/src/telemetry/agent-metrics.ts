@@ -138,6 +138,11 @@ function addStatusMetrics(set: MetricSet, status: () => StatusView): void {
     ({ snapshot }) => snapshot?.expiresAt,
   );
   gauge(
+    "certificate_issued_timestamp_seconds",
+    "From when the node's certificate is valid, unix time. Absent before it has one.",
+    ({ certificate }) => certificate?.notBefore,
+  );
+  gauge(
     "certificate_expiry_timestamp_seconds",
     "When the node's certificate ends, unix time. Absent before it has one.",
     ({ certificate }) => certificate?.notAfter,
