@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Event, PeerState, State } from "@saf/engine";
 import { readOpenMetrics, type Family } from "@saf/telemetry/testing";
 import type { StatusView } from "../local-api/views.ts";
@@ -29,7 +30,7 @@ const peer = (id: string, more: Partial<PeerState>): PeerState =>
     paths: [],
     ...more,
   }) as unknown as PeerState;
-const path = (rttMicros: number, state: string) =>
+const pathOf = (rttMicros: number, state: string) =>
   ({ status: state, rttMicros, jitterMicros: 100, lostPermille: 5 }) as unknown as PeerState["paths"][number];
 const engine = (txPackets: number) =>
   ({
@@ -56,7 +57,7 @@ const engine = (txPackets: number) =>
           },
         },
         dropped: { queueFull: 1 },
-        paths: [path(2000, "active"), path(9000, "backup")],
+        paths: [pathOf(2000, "active"), pathOf(9000, "backup")],
       }),
       peer("b", { session: "none" }),
     ],
@@ -139,4 +140,36 @@ it("never names a peer, an address or whatever else somebody makes up", async ()
   expect(valueOf(families, "fabric_agent_path_events_total", { status: "closed", reason: "timeout" })).toBe(
     1,
   );
+});
+
+describe("the bounds of labels are what the engine can say", () => {
+  const source = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+  const labelsIn = (path: string, type: string): string[] =>
+    [...source(path).matchAll(new RegExp(`${type}::\\w+ => "(\\w+)"`, "g"))].map(([, label = ""]) => label);
+  const boundOf = (metric: string, label: string): readonly string[] => {
+    const { set } = createAgentMetrics({ status: () => status, engine: () => null });
+    const bound = set.described.find(({ name }) => name === metric)?.labels[label];
+    if (!Array.isArray(bound)) throw new Error(`${metric} has no list for ${label}`);
+    return bound as readonly string[];
+  };
+
+  it.each([
+    ["fabric_engine_dropped_packets_total", "reason", "engine/src/policy/mod.rs", "DropReason"],
+    ["fabric_engine_queued_bytes", "class", "engine/src/lanes/class.rs", "TrafficClass"],
+  ])("%s: %s", (metric, label, path, type) => {
+    const said = labelsIn(path, type);
+    expect(said.length).toBeGreaterThan(5);
+    expect([...boundOf(metric, label)].sort()).toEqual(said.sort());
+  });
+
+  it("reasons of paths and of pressure", () => {
+    const reasons = labelsIn("engine/src/quic/paths/reason.rs", "PathReason");
+    expect([...boundOf("fabric_agent_path_events_total", "reason")].sort()).toEqual(
+      ["none", ...reasons].sort(),
+    );
+    const pressure = [...source("engine/src/pressure/mod.rs").matchAll(/Reason::\w+ => "(\w+)"\.to_owned/g)];
+    expect(pressure.length).toBeGreaterThan(5);
+    for (const [, reason = ""] of pressure)
+      expect(boundOf("fabric_engine_pressure_reason_score", "reason")).toContain(reason);
+  });
 });
