@@ -4,13 +4,12 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { bundled } from "../images/bundle.ts";
 import { programPaths } from "../lab/programs.ts";
 import { setStage, type Stage } from "./stage.ts";
 import { until } from "./wait.ts";
 
 const NODES = ["home-a", "usa-1"] as const;
-const FABRIC = join(repositoryRoot, "cli/src/main.ts");
 let stage: Stage;
 
 beforeAll(async () => {
@@ -45,7 +44,7 @@ afterAll(() => stage?.[Symbol.asyncDispose](), 60_000);
 
 const fabric = async (...args: string[]): Promise<string> => {
   const { apiSocket } = programPaths(stage.lab.host("home-a"), "agent");
-  const command = [process.execPath, FABRIC, "--socket", apiSocket, ...args];
+  const command = [process.execPath, bundled("fabric"), "--socket", apiSocket, ...args];
   return (
     await stage.lab.host("home-a").exec(command, { env: { KUBECONFIG: stage.controlPlane.kubeconfig } })
   ).stdout;

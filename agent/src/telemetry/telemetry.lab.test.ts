@@ -21,6 +21,8 @@ const topology: Topology = {
 };
 const NAMES = ["left", "right"] as const;
 const PORT = 9743;
+/** What docs/observability.md promises of an agent as it is shipped, in one file. */
+const MAX_AGENT_RSS_BYTES = 120e6;
 
 let members: Members;
 beforeAll(async () => {
@@ -109,6 +111,16 @@ it("is not ready without its engine, and is alive all the same", async () => {
   members.lab.supervisor.start("left/engine");
   await until(ready, ({ ok }) => ok, 15_000);
 }, 60_000);
+
+it("takes no more memory than an agent may, however often it is asked", async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const before = value(await scrape(), "process_cpu_seconds");
+    await until(scrape, (seen) => value(seen, "process_cpu_seconds") > before, 5000); // a collection of its own
+  }
+  const rss = value(await scrape(), "process_resident_memory_bytes");
+  expect(rss).toBeGreaterThan(30e6);
+  expect(rss).toBeLessThan(MAX_AGENT_RSS_BYTES);
+}, 30_000);
 
 it("has neither keys nor tokens in its log", () => {
   for (const name of NAMES) {
