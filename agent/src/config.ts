@@ -55,6 +55,8 @@ export const configSchema = z.strictObject({
       resolvConf: file.default("/etc/resolv.conf"),
     })
     .default({ mode: "auto", listen: "127.0.0.74:53", resolvConf: "/etc/resolv.conf" }),
+  /** Probes and metrics, over plain HTTP; absent: none. */
+  telemetry: z.strictObject({ listen: endpoint }).optional(),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof configSchema>;

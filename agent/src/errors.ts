@@ -51,11 +51,14 @@ export class AgentError extends Error {
 export class EnrolmentRefused extends Error {
   readonly code: string;
   readonly status: number;
-  constructor(code: string, status: number, detail: string) {
+  /** Under which the server's log has it. */
+  readonly request: string | undefined;
+  constructor(code: string, status: number, detail: string, request?: string) {
     super(detail);
     this.name = "EnrolmentRefused";
     this.code = code;
     this.status = status;
+    this.request = request;
   }
 }
 

@@ -7,6 +7,8 @@
  */
 import { parseArgs } from "node:util";
 import { connectEngine } from "@saf/engine";
+import { parseEndpoint } from "@saf/protocol";
+import { serveTelemetry } from "@saf/telemetry";
 import { readInterfaces } from "./candidates/candidates.ts";
 import { readConfig } from "./config.ts";
 import { AgentError, codeOf, messageOf } from "./errors.ts";
@@ -15,13 +17,15 @@ import { givenSockets } from "./names/given-sockets.ts";
 import { startLocalApi } from "./local-api/local-api.ts";
 import { systemClock } from "./schedule/clock.ts";
 import { createLog } from "./telemetry/log.ts";
+import { createRecentLines } from "./telemetry/recent-lines.ts";
 import { AGENT_VERSION } from "./version.ts";
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { config: { type: "string" } } });
   if (!values.config) throw new AgentError("CONFIG_INVALID", "usage: main.ts --config <file.json>");
   const config = await readConfig(values.config);
-  const log = createLog(config.logLevel, config.nodeName);
+  const recent = createRecentLines();
+  const log = createLog(config.logLevel, config.nodeName, recent.add);
   const asked = signalled();
   const agent = createNodeAgent({
     config,
@@ -31,11 +35,22 @@ async function main(): Promise<void> {
     connectEngine: (signal) => connectEngine(config.engineSocket, { signal }),
     readInterfaces,
     descriptors: givenSockets(process.env, process.pid),
+    recentLog: recent.list,
   });
   const api = await startLocalApi(config.apiSocket, agent); // first: one agent per socket, so one per state folder
+  const telemetry =
+    config.telemetry &&
+    serveTelemetry({
+      listen: parseEndpoint(config.telemetry.listen),
+      live: agent.live,
+      ready: agent.ready,
+      metrics: agent.metrics,
+      onError: (error) => log.warn({ err: error }, "telemetry cannot listen; trying on"),
+    });
   await agent.start();
   log.info({ version: AGENT_VERSION, pid: process.pid }, "agent started");
   log.info({ signal: await asked }, "agent stopping; the engine goes on");
+  await telemetry?.close();
   await api.close();
   await agent.stop();
 }

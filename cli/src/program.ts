@@ -4,8 +4,10 @@ import { ROLES } from "@saf/crds";
 import type { ClusterClient, ClusterOptions } from "./cluster/cluster-client.ts";
 import type { DecisionRequest } from "./cluster/decide.ts";
 import type { NewToken } from "./cluster/token.ts";
-import { asCliError, EXIT } from "./errors.ts";
+import { asCliError, CliError, EXIT } from "./errors.ts";
 import { formatMoment, parseDuration } from "./format/duration.ts";
+import { formatBytes } from "./format/quantity.ts";
+import { type Finding, renderFindings } from "./node/findings.ts";
 import { checkJoinOrder, joinAndWatch } from "./node/join.ts";
 import { connectLocalApi, DEFAULT_SOCKET, type LocalApi } from "./node/local-api.ts";
 import { renderPeers } from "./node/peers.ts";
@@ -184,11 +186,64 @@ function addNodeCommands(program: Command, context: CommandContext): void {
       context.print(await agent(context).status(), (status) => renderStatus(status, context.now()));
     });
   program
+    .command("netcheck")
+    .description(
+      "what the networks around this node let through: families, mapped address, paths, MTU, names",
+    )
+    .action(async () => {
+      const { checkNetwork } = await import("./node/self-checks.ts");
+      const { renderNetcheck } = await import("./node/netcheck.ts");
+      const report = await checkNetwork(agent(context));
+      context.print(report, renderNetcheck);
+      requirePassed("NETCHECK_FAILED", report.findings);
+    });
+  program
+    .command("smoke")
+    .description("test this node from end to end: engine, snapshot, operator, every peer, names")
+    .addOption(
+      new Option("--peer <name>", "only this peer; may be repeated").argParser(collect).default([], "all"),
+    )
+    .action(async ({ peer }: { peer: string[] }) => {
+      const { smokeTest } = await import("./node/self-checks.ts");
+      const findings = await smokeTest(agent(context), { only: peer, nowSeconds: context.now() });
+      context.print(findings, renderFindings);
+      requirePassed("SMOKE_FAILED", findings);
+    });
+  program
+    .command("bundle")
+    .description("pack what somebody who helps needs to see, without secrets, into one file")
+    .option("--file <path>", "file to write (default: fabric-bundle-<node>-<time>.tar.gz)")
+    .option("--cluster", "with the fabric's objects of the cluster, by the kubeconfig")
+    .action((given: { file?: string; cluster?: boolean }) => bundle(context, given));
+  program
     .command("peers")
     .description("whom this node talks to")
     .action(async () => {
       context.print(await agent(context).peers(), (peers) => renderPeers(peers, context.now()));
     });
+}
+
+async function bundle(context: CommandContext, given: { file?: string; cluster?: boolean }): Promise<void> {
+  const { packBundle } = await import("./node/self-checks.ts");
+  const clusterParts = async () => {
+    const { clusterParts: gather } = await import("./cluster/bundle-parts.ts");
+    return gather(await cluster(context));
+  };
+  const order = {
+    file: given.file,
+    nowSeconds: context.now(),
+    clusterParts: given.cluster ? clusterParts : undefined,
+  };
+  const report = await packBundle(agent(context), order);
+  context.print(
+    report,
+    ({ file, bytes, entries }) => `${file}: ${entries.length} files, ${formatBytes(bytes)}`,
+  );
+}
+
+function requirePassed(code: string, findings: readonly Finding[]): void {
+  const failed = findings.filter(({ result }) => result === "fail").map(({ what }) => what);
+  if (failed.length > 0) throw new CliError(code, `failed: ${failed.join(", ")}`, { exit: EXIT.failure });
 }
 
 async function join(context: CommandContext, given: JoinOptions): Promise<void> {
@@ -222,6 +277,10 @@ function reasonText(text: string): string {
   if (text.trim() === "" || text.length > 256)
     throw new InvalidArgumentError("A reason has 1 to 256 characters.");
   return text;
+}
+
+function collect(text: string, before: string[]): string[] {
+  return [...before, text];
 }
 
 function collectRole(text: string, before: string[]): string[] {

@@ -1,7 +1,7 @@
 /**
  * Imports go downwards only:
  *
- *   crds, protocol → engine → operator, agent → cli
+ *   crds, protocol, telemetry → engine → operator, agent → cli
  *
  * operator and agent never import each other. hack may import anything; hack is imported only by tests against the lab or
  * the real API server (`*.lab.test.ts`, `*.e2e.test.ts`, and what they share in a folder `e2e` or `lab`). Another workspace
@@ -13,11 +13,12 @@ import { posix } from "node:path";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   crds: [],
   protocol: [],
+  telemetry: [],
   migrations: [],
   engine: ["crds", "protocol"],
-  operator: ["crds", "protocol", "engine", "migrations"],
-  agent: ["crds", "protocol", "engine"],
-  cli: ["crds", "protocol", "engine", "operator", "agent"],
+  operator: ["crds", "protocol", "telemetry", "engine", "migrations"],
+  agent: ["crds", "protocol", "telemetry", "engine"],
+  cli: ["crds", "protocol", "telemetry", "engine", "operator", "agent"],
 };
 
 const SPECIFIER = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["']([^"'\n]+)["']/g;

@@ -18,7 +18,7 @@ async function generateFiles(): Promise<void> {
     const path = join(manifestsDir, name);
     if (!files.has(path)) await rm(path);
   }
-  console.log(`generated ${files.size} files: crds/manifests, docs/limits.md`);
+  console.log(`generated ${files.size} files: crds/manifests, docs/limits.md, docs/metrics.md`);
 }
 
 async function generateEngineTypes(): Promise<void> {

@@ -3,10 +3,15 @@ import { join } from "node:path";
 import { generateManifests } from "@saf/crds";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
 import { limitsPage } from "./limits.ts";
+import { metricsPage } from "./metrics.ts";
 
 export const manifestsDir = join(repositoryRoot, "crds/manifests");
 
 export function generatedFiles(): Map<string, string> {
   const manifests = [...generateManifests()].map(([name, text]) => [join(manifestsDir, name), text] as const);
-  return new Map([...manifests, [join(repositoryRoot, "docs/limits.md"), limitsPage()]]);
+  return new Map([
+    ...manifests,
+    [join(repositoryRoot, "docs/limits.md"), limitsPage()],
+    [join(repositoryRoot, "docs/metrics.md"), metricsPage()],
+  ]);
 }

@@ -18,6 +18,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   "Agent (`agent/`)": ["agent/src/**/*.ts"],
   "Engine (`engine/`)": ["engine/src/**/*.rs"],
   "Engine client (`engine/client/`)": ["engine/client/*.ts"],
+  "Telemetry (`telemetry/`)": ["telemetry/src/**/*.ts"],
   "Command line (`cli/`)": ["cli/src/**/*.ts"],
 };
 const NOT_PRODUCT = /(test|properties|vectors|arbitrary|manual-clock|\/testing\/|\/lab\/|\/e2e\/|generated)/;

@@ -64,6 +64,8 @@ const schema = z.strictObject({
     .max(128)
     .default(() => `${hostname()}-${process.pid}-${Date.now().toString(36)}`),
   lease: lease.default(LEASE_TIMINGS),
+  /** Probes and metrics, over plain HTTP; absent: none. */
+  telemetry: z.strictObject({ listen: endpoint }).optional(),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
 

@@ -3,12 +3,14 @@ import { KubeConfig } from "@kubernetes/client-node";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { connectOperatorEngine } from "./control/connect-engine.ts";
+import { serveTelemetry } from "@saf/telemetry";
 import { createKubeClient } from "./kube/client.ts";
 import { sleep, systemClock } from "./kube/clock.ts";
 import { createElector } from "./kube/elector.ts";
 import { createEventRecorder } from "./kube/event-recorder.ts";
 import { lead } from "./ruling/lead.ts";
 import { createLedgerHolder } from "./ruling/ledger-holder.ts";
+import { createOperatorTelemetry } from "./telemetry/operator-telemetry.ts";
 
 const LEASE_NAME = "fabric-operator";
 /** For the last Events to reach an API server that may be away. */
@@ -18,11 +20,14 @@ const LAST_EVENTS_MS = 1_000;
 export async function runOperator(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
   const clock = systemClock;
   const random = Math.random;
-  const client = createKubeClient(loadKubeConfig(config), config.namespace);
+  const telemetry = createOperatorTelemetry(config.lease);
+  const { duty, metrics } = telemetry;
+  const client = createKubeClient(loadKubeConfig(config), config.namespace, metrics.apiCall);
   const ledgers = createLedgerHolder({
     database: config.database ?? { dataDir: config.dataDir },
     clock: () => Math.floor(clock.nowMs() / 1000),
     log,
+    telemetry,
   });
   const elector = createElector({
     client,
@@ -32,15 +37,17 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     clock,
     random,
     log,
+    onLook: duty.looked,
   });
   const { holder, controlKeyFile, enrolment } = config;
-  const events = createEventRecorder({ client, instance: holder, clock, log });
+  const events = createEventRecorder({ client, instance: holder, clock, log, tell: metrics.event });
   const connectEngine = connectOperatorEngine(config.engineSocket);
   const init = {
     client,
     clock,
     random,
     log,
+    telemetry,
     events,
     ledgers,
     holder,
@@ -48,12 +55,22 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     enrolment,
     connectEngine,
   };
+  const server =
+    config.telemetry &&
+    serveTelemetry({
+      listen: config.telemetry.listen,
+      live: duty.live,
+      ready: duty.ready,
+      metrics: metrics.collect,
+      onError: (error) => log.error({ error }, "telemetry cannot listen; trying on"),
+    });
   try {
     await elector.run(signal, (leading) => lead(init, leading));
   } finally {
     await Promise.race([events.flush(), sleep(clock, LAST_EVENTS_MS)]);
     await ledgers.close();
     client.close();
+    await server?.close();
   }
 }
 

@@ -136,7 +136,10 @@ function readAnswer<T>(schema: z.ZodType<T>, { status, text }: Answer): T {
     if (answer.success) return answer.data;
   } else {
     const refusal = problem.safeParse(json);
-    if (refusal.success) throw new EnrolmentRefused(refusal.data.code, status, refusal.data.detail);
+    if (refusal.success) {
+      const { code, detail, instance } = refusal.data;
+      throw new EnrolmentRefused(code, status, detail, instance?.replace(/^urn:uuid:/, ""));
+    }
   }
   throw new AgentError(
     "SERVER_RESPONSE_INVALID",

@@ -47,7 +47,14 @@ export interface Member {
   readonly certificate: Validity;
   /** The snapshot in force. */
   readonly snapshot: NodeSnapshot | null;
-  readonly operator: { readonly connected: boolean; readonly lastAckMs: number | null };
+  readonly operator: {
+    readonly connected: boolean;
+    readonly lastAckMs: number | null;
+    /** `ip:port` at which it saw this node last. */
+    readonly observed: string | null;
+    /** The session, by the id that the operator's log has it under. */
+    readonly session: string | null;
+  };
   /** Peers with a ready session, the operator not counted. */
   readonly directPeers: number;
   target(): Intents | null;
@@ -93,6 +100,8 @@ export function createMember(options: MemberOptions): Member {
   let applied: NodeSnapshot | null = null;
   let sequence = 0;
   let lastAckMs: number | null = null;
+  let observed: string | null = null;
+  let session: string | null = null;
   let unsavedMembership = false;
   let flushedMs = Number.NEGATIVE_INFINITY;
   let inboxLength = 0;
@@ -212,6 +221,7 @@ export function createMember(options: MemberOptions): Member {
       case "heartbeat-ack":
         pace.acknowledged(clock.elapsedMs());
         lastAckMs = clock.nowMs();
+        seenAs(envelope.body);
         return reporter.event({ type: "operatorHeard" });
       case "document":
         return acceptDocument(envelope.body.jws);
@@ -220,6 +230,13 @@ export function createMember(options: MemberOptions): Member {
       case "refused":
         return refused(envelope.body);
     }
+  }
+
+  function seenAs(body: { observed?: string | undefined; session?: string | undefined }): void {
+    observed = body.observed ?? observed;
+    if (body.session === undefined || body.session === session) return;
+    session = body.session;
+    reporter.log.info({ session, observed }, "control session with the operator");
   }
 
   async function acceptDocument(jws: string): Promise<void> {
@@ -358,7 +375,7 @@ export function createMember(options: MemberOptions): Member {
       return snapshot;
     },
     get operator() {
-      return { connected: pace.sessionReady, lastAckMs };
+      return { connected: pace.sessionReady, lastAckMs, observed, session };
     },
     get directPeers() {
       return directPeers();

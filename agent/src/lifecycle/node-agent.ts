@@ -5,10 +5,12 @@
  * It stops without undoing anything: the engine goes on by what it was told until that expires, so that an agent may be
  * restarted or upgraded while packets flow.
  */
+import { randomUUID } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
 import type { Event, State } from "@saf/engine";
 import { parseToken, type JoinToken } from "@saf/protocol";
+import type { Health } from "@saf/telemetry";
 import { gatherCandidates, type Interfaces } from "../candidates/candidates.ts";
 import type { AgentConfig } from "../config.ts";
 import { trustedDocuments, type TrustedDocuments } from "../documents/trusted-documents.ts";
@@ -24,8 +26,11 @@ import {
 } from "../identity/membership.ts";
 import { makeNodeKey, openNodeKey, type NodeKey } from "../identity/node-key.ts";
 import type { JoinRequest, LocalApiHandlers } from "../local-api/local-api.ts";
+import type { DiagnosticsView, PeersView, StatusView } from "../local-api/views.ts";
 import { createNames, type Names, type NamesTarget } from "../names/names.ts";
 import { nowSeconds, type Clock } from "../schedule/clock.ts";
+import { createAgentMetrics } from "../telemetry/agent-metrics.ts";
+import { createPulse, readiness } from "../telemetry/health.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createMember, type Member } from "./member.ts";
 import { createReporter, type Reporter } from "./reporter.ts";
@@ -41,6 +46,8 @@ export interface NodeAgentComponents {
   readonly readInterfaces: () => Interfaces;
   /** Sockets for the name server that a supervisor opened. */
   readonly descriptors?: readonly number[];
+  /** The last lines of the log. */
+  readonly recentLog?: () => readonly string[];
 }
 
 export interface NodeAgent extends LocalApiHandlers {
@@ -48,6 +55,10 @@ export interface NodeAgent extends LocalApiHandlers {
   start(): Promise<void>;
   /** Ends everything but what the engine does. */
   stop(): Promise<void>;
+  /** What monitoring asks. */
+  readonly live: () => Health;
+  readonly ready: () => Health;
+  readonly metrics: () => Promise<string>;
 }
 
 /** Fine enough for "at once" and for the one-second promises, and nothing to a CPU. */
@@ -58,12 +69,16 @@ const CANDIDATES_INTERVAL_MS = 2000;
 const NAMES_INTERVAL_MS = 1000;
 /** With the operator there is nothing to learn that events do not tell; without it, why it refuses is only to be asked. */
 const OBSERVE_MS = { connected: 5000, disconnected: 1000 } as const;
+/** Prometheus gives up after 10 s; an engine answers within a millisecond. */
+const METRICS_PATIENCE_MS = 2000;
 
 export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   const { config, log, clock, random, connectEngine, readInterfaces } = components;
   const startedAt = nowSeconds(clock);
   const stopping = new AbortController();
-  const reporter: Reporter = createReporter(log, clock);
+  const metrics = createAgentMetrics({ status: statusNow, engine: () => (link.hello ? engine : null) });
+  const pulse = createPulse(clock.elapsedMs);
+  const reporter: Reporter = createReporter(log, clock, metrics.error);
   const folders = {
     identity: path.join(config.stateDir, "identity"),
     documents: path.join(config.stateDir, "documents"),
@@ -103,6 +118,8 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   let key: NodeKey | null = null;
   let member: Member | null = null;
   let engine: State | null = null;
+  /** Ids of the sessions that are up, for the log. Bounded by the peers that the engine may have. */
+  const sessions = new Map<string, string>();
   let observedMs = Number.NEGATIVE_INFINITY;
   let candidates: readonly string[] = [];
   let background: Promise<unknown> = Promise.resolve();
@@ -122,7 +139,10 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     begun.resolve();
     background = Promise.all([
       link.run(stopping.signal),
-      every(TICK_MS, () => member?.tick()),
+      every(TICK_MS, () => {
+        pulse.beat();
+        member?.tick();
+      }),
       every(CANDIDATES_INTERVAL_MS, refreshCandidates),
       every(OBSERVE_MS.disconnected, observeWhenDue),
       every(NAMES_INTERVAL_MS, () => names.refresh(namesTarget())),
@@ -246,6 +266,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
 
   function onConnected(state: State): void {
     engine = state;
+    metrics.engineSeen(state);
     log.info(
       { instanceId: state.instanceId, version: state.engineVersion, revision: state.revision },
       "engine connected",
@@ -255,11 +276,26 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   }
 
   function onEvent(event: Event): void {
+    metrics.engineEvent(event);
+    tellSession(event);
     if (event.type === "pathChanged") tellPath(event);
     if (event.type === "expired") log.info({ what: event.what }, "the engine let go of what had expired");
     if (event.type === "pressure") tellPressure(event);
     if (event.type === "resync") void observeEngine();
     else member?.engineEvent(event);
+  }
+
+  /** Both ends of a session under one id; the operator gives its own to the one with it (member.ts). */
+  function tellSession(event: Event): void {
+    if (event.type === "sessionReady") {
+      const session = randomUUID();
+      sessions.set(event.peer, session);
+      log.info({ peer: event.peer, session, remote: event.remote }, "session ready");
+    } else if (event.type === "sessionClosed") {
+      const { peer, code, message } = event;
+      log.info({ peer, session: sessions.get(peer), code, reason: message }, "session closed");
+      sessions.delete(peer);
+    }
   }
 
   /** Of interest is a path that worked and does no more; not every address of a peer can be reached from everywhere. */
@@ -303,6 +339,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     observedMs = clock.elapsedMs();
     try {
       engine = await link.describe();
+      metrics.engineSeen(engine);
       member?.observe(engine);
     } catch (error) {
       reporter.error(error, "describing the engine");
@@ -355,6 +392,50 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     reporter.error(recovered, "reading state");
   }
 
+  function statusNow(): StatusView {
+    return statusView({
+      config,
+      reporter,
+      key,
+      member,
+      documents,
+      link,
+      engine,
+      candidates,
+      names: names.view,
+      attempt: joins.attempt,
+      startedAt,
+    });
+  }
+
+  async function peersNow(): Promise<PeersView> {
+    return { peers: peerViews(member?.snapshot ?? null, link.hello ? await link.describe() : null) };
+  }
+
+  async function diagnostics(): Promise<DiagnosticsView> {
+    await observeEngine();
+    return {
+      status: statusNow(),
+      peers: { peers: peerViews(member?.snapshot ?? null, link.hello ? engine : null) },
+      engine: link.hello ? engine : null,
+      config,
+      facts: gatherFacts(),
+      health: { live: pulse.live(), ready: readiness(statusNow()) },
+      log: components.recentLog?.() ?? [],
+    };
+  }
+
+  /** As the engine is now; one that does not answer is told as it was last seen. */
+  async function tellMetrics(): Promise<string> {
+    const patience = new AbortController();
+    await Promise.race([
+      observeEngine(),
+      clock.sleep(METRICS_PATIENCE_MS, patience.signal).catch(() => undefined),
+    ]);
+    patience.abort();
+    return metrics.collect();
+  }
+
   async function stop(): Promise<void> {
     stopping.abort();
     await joins.stop();
@@ -367,22 +448,11 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     start,
     stop,
     join,
-    status: () =>
-      statusView({
-        config,
-        reporter,
-        key,
-        member,
-        documents,
-        link,
-        engine,
-        candidates,
-        names: names.view,
-        attempt: joins.attempt,
-        startedAt,
-      }),
-    peers: async () => ({
-      peers: peerViews(member?.snapshot ?? null, link.hello ? await link.describe() : null),
-    }),
+    status: statusNow,
+    peers: peersNow,
+    diagnostics,
+    live: pulse.live,
+    ready: () => readiness(statusNow()),
+    metrics: tellMetrics,
   };
 }

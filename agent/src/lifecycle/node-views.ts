@@ -48,6 +48,8 @@ export function statusView(known: NodeKnowledge): StatusView {
     operator: {
       connected: member?.operator.connected ?? false,
       lastAckAt: lastAckMs === null ? null : toSeconds(lastAckMs),
+      observed: member?.operator.observed ?? null,
+      session: member?.operator.session ?? null,
       endpoints: (snapshot?.body.control ?? member?.membership.control)?.endpoints ?? [],
     },
     certificate: member?.certificate ?? null,

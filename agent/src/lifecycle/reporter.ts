@@ -2,7 +2,7 @@
  * What the node knows of its own condition, in one place: the state, the last errors, and a log line for each change.
  * Its parts tell it events and errors; it tells them when the state that people see has changed.
  */
-import { codeOf, messageOf } from "../errors.ts";
+import { codeOf, EnrolmentRefused, messageOf } from "../errors.ts";
 import { nowSeconds, type Clock } from "../schedule/clock.ts";
 import { createErrorLog, type LoggedError } from "../telemetry/error-log.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -18,7 +18,8 @@ export interface Reporter {
   onChange(listener: () => void): void;
 }
 
-export function createReporter(log: Log, clock: Clock): Reporter {
+/** @param onError hears the code of each error */
+export function createReporter(log: Log, clock: Clock, onError: (code: string) => void): Reporter {
   const errors = createErrorLog();
   const listeners: (() => void)[] = [];
   let model = INITIAL_NODE;
@@ -35,8 +36,10 @@ export function createReporter(log: Log, clock: Clock): Reporter {
 
   function error(failure: unknown, during: string): Reason {
     const { code, message, count } = errors.record(failure, nowSeconds(clock));
+    onError(code);
     const cause = failure instanceof Error && failure.cause ? messageOf(failure.cause) : undefined;
-    const line = { code, during, cause, ...(code === "INTERNAL" ? { err: failure } : {}) };
+    const request = failure instanceof EnrolmentRefused ? failure.request : undefined;
+    const line = { code, during, cause, request, ...(code === "INTERNAL" ? { err: failure } : {}) };
     if (count === 1) log.warn(line, message);
     else log.debug({ ...line, count }, message);
     return { code: codeOf(failure), message };

@@ -6,7 +6,7 @@ import path from "node:path";
 import { createToken } from "@saf/protocol";
 import { AgentError } from "../errors.ts";
 import { startLocalApi, type JoinRequest, type LocalApi, type LocalApiHandlers } from "./local-api.ts";
-import type { StatusView } from "./views.ts";
+import type { DiagnosticsView, StatusView } from "./views.ts";
 
 let folder: string;
 let socketPath: string;
@@ -16,6 +16,7 @@ let refusal: Error | null;
 const handlers: LocalApiHandlers = {
   status: () => ({ state: "running" }) as StatusView,
   peers: async () => ({ peers: [] }),
+  diagnostics: async () => ({ log: ["a line"] }) as unknown as DiagnosticsView,
   join: async (request) => {
     if (refusal) throw refusal;
     joins.push(request);

@@ -3,6 +3,7 @@
  *
  *   GET  /v1/status  StatusView
  *   GET  /v1/peers   PeersView
+ *   GET  /v1/diagnostics  DiagnosticsView
  *   POST /v1/join    { server, token, requestedRoles? } → 202 JoinStartedView
  *
  * Who may speak is the socket's file mode (0660). Errors are problem documents (RFC 9457) with a stable code.
@@ -14,7 +15,7 @@ import { parseToken, PROBLEM_MEDIA_TYPE, type JoinToken, type Problem } from "@s
 import { z } from "zod";
 import { parseServerAddress } from "../enrolment/server-address.ts";
 import { AgentError, codeIn, codeOf, messageOf } from "../errors.ts";
-import type { JoinStartedView, PeersView, StatusView } from "./views.ts";
+import type { DiagnosticsView, JoinStartedView, PeersView, StatusView } from "./views.ts";
 
 export interface JoinRequest {
   /** `https://host:port` */
@@ -26,6 +27,7 @@ export interface JoinRequest {
 export interface LocalApiHandlers {
   status(): StatusView;
   peers(): Promise<PeersView>;
+  diagnostics(): Promise<DiagnosticsView>;
   join(request: JoinRequest): Promise<JoinStartedView>;
 }
 
@@ -88,20 +90,22 @@ async function respond(
 async function route(
   request: IncomingMessage,
   handlers: LocalApiHandlers,
-): Promise<{ status: number; view: StatusView | PeersView | JoinStartedView }> {
+): Promise<{ status: number; view: StatusView | PeersView | DiagnosticsView | JoinStartedView }> {
   const call = `${request.method} ${request.url}`;
   switch (call) {
     case "GET /v1/status":
       return { status: 200, view: handlers.status() };
     case "GET /v1/peers":
       return { status: 200, view: await handlers.peers() };
+    case "GET /v1/diagnostics":
+      return { status: 200, view: await handlers.diagnostics() };
     case "POST /v1/join":
       return { status: 202, view: await handlers.join(parseJoin(await readBody(request))) };
   }
-  if (["/v1/status", "/v1/peers", "/v1/join"].includes(request.url ?? "")) {
+  if (["/v1/status", "/v1/peers", "/v1/diagnostics", "/v1/join"].includes(request.url ?? "")) {
     throw new AgentError("METHOD_NOT_ALLOWED", "not with this method");
   }
-  throw new AgentError("NOT_FOUND", "there is /v1/status, /v1/peers and /v1/join");
+  throw new AgentError("NOT_FOUND", "there is /v1/status, /v1/peers, /v1/diagnostics and /v1/join");
 }
 
 function parseJoin(text: string): JoinRequest {

@@ -2,8 +2,9 @@
  * What the local API answers. Field names are stable: `fabric status -o json` prints these as they are.
  * Times are unix seconds.
  */
-import type { OffloadState, PathStatus, PeerState, Pressure, RemotePressure } from "@saf/engine";
-import type { DocumentOrder } from "@saf/protocol";
+import type { OffloadState, PathStatus, PeerState, Pressure, RemotePressure, State } from "@saf/engine";
+import type { Health } from "@saf/telemetry";
+import type { DocumentOrder, Facts } from "@saf/protocol";
 import type { LoggedError } from "../telemetry/error-log.ts";
 
 export type NodeState =
@@ -35,6 +36,10 @@ export interface StatusView {
     readonly connected: boolean;
     readonly lastAckAt: number | null;
     readonly endpoints: readonly string[];
+    /** `ip:port` at which it saw this node when the session began; null: it has not said yet. */
+    readonly observed: string | null;
+    /** The control session, by the id that the operator's log has it under. */
+    readonly session: string | null;
   };
   readonly certificate: { readonly notBefore: number; readonly notAfter: number } | null;
   readonly engine: {
@@ -125,6 +130,20 @@ export interface PathView {
   readonly lastHeardAt: number | null;
   /** UDP payload that it carries. */
   readonly mtu: number;
+}
+
+/** `GET /v1/diagnostics`: what `fabric bundle` packs, and `fabric netcheck` looks at. No secret is among it. */
+export interface DiagnosticsView {
+  readonly status: StatusView;
+  readonly peers: PeersView;
+  /** As the engine describes itself; null: it is not there. */
+  readonly engine: State | null;
+  /** As read from its file; files with secrets in them are only named. */
+  readonly config: object;
+  readonly facts: Facts;
+  readonly health: { readonly live: Health; readonly ready: Health };
+  /** The last lines of the agent's log, oldest first. */
+  readonly log: readonly string[];
 }
 
 /** `POST /v1/join` → 202 with this. */

@@ -1,6 +1,6 @@
 /** The agent's local API: HTTP/JSON over a unix socket, on the node itself. Requests and answers are bounded. */
 import { request } from "node:http";
-import type { JoinStartedView, PeersView, StatusView } from "@saf/agent";
+import type { DiagnosticsView, JoinStartedView, PeersView, StatusView } from "@saf/agent";
 import { problem } from "@saf/protocol";
 import { CliError, EXIT } from "../errors.ts";
 
@@ -8,8 +8,8 @@ export const DEFAULT_SOCKET = "/run/fabric/agent.sock";
 
 /** The agent answers from memory; this is patience with a host that swaps. */
 const TIMEOUT_MS = 10_000;
-/** 10 000 peers of about 600 bytes each, twice. */
-const MAX_ANSWER_BYTES = 12 * 1024 * 1024;
+/** 10 000 peers of about 3 KB each: as the agent sees them and as the engine describes them, twice. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 export interface JoinOrder {
   server: string;
@@ -20,6 +20,7 @@ export interface JoinOrder {
 export interface LocalApi {
   status(): Promise<StatusView>;
   peers(): Promise<PeersView>;
+  diagnostics(): Promise<DiagnosticsView>;
   join(order: JoinOrder): Promise<JoinStartedView>;
 }
 
@@ -33,6 +34,7 @@ export function connectLocalApi(socketPath: string): LocalApi {
   return {
     status: () => call("GET", "/v1/status"),
     peers: () => call("GET", "/v1/peers"),
+    diagnostics: () => call("GET", "/v1/diagnostics"),
     join: (order) => call("POST", "/v1/join", order),
   };
 }

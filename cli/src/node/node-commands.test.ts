@@ -23,7 +23,7 @@ const unenrolled: StatusView = {
   roles: [],
   area: null,
   snapshot: null,
-  operator: { connected: false, lastAckAt: null, endpoints: [] },
+  operator: { connected: false, lastAckAt: null, endpoints: [], observed: null, session: null },
   certificate: null,
   engine: {
     connected: true,
@@ -53,7 +53,13 @@ const running: StatusView = {
   addresses: { ipv4: "100.96.0.5", ipv6: "fd5a::5" },
   roles: ["relay"],
   snapshot: { term: 1, epoch: 7, issuedAt: NOW - 10, expiresAt: NOW + 43_190 },
-  operator: { connected: true, lastAckAt: NOW - 2, endpoints: ["192.0.2.1:7443"] },
+  operator: {
+    connected: true,
+    lastAckAt: NOW - 2,
+    endpoints: ["192.0.2.1:7443"],
+    observed: null,
+    session: null,
+  },
   certificate: { notBefore: NOW - 3600, notAfter: NOW + 82_800 },
   engine: {
     connected: true,

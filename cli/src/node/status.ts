@@ -57,7 +57,8 @@ function namesText({ names }: StatusView): string | null {
 function operatorText({ operator }: StatusView, nowSeconds: number): string {
   const heard =
     operator.lastAckAt === null ? "never heard" : `heard ${formatMoment(operator.lastAckAt, nowSeconds)}`;
-  return `${operator.connected ? "connected" : "not connected"}, ${heard}`;
+  const seen = operator.observed === null ? "" : `, sees this node at ${operator.observed}`;
+  return `${operator.connected ? "connected" : "not connected"}, ${heard}${seen}`;
 }
 
 function snapshotText({ snapshot }: StatusView, nowSeconds: number): string | null {

@@ -13,6 +13,7 @@ export function guardConnections(
   server: Server,
   limits: EnrolmentLimits,
   nowMs: () => number,
+  onRefused: () => void = () => undefined,
 ): ConnectionGuard {
   const limiter = createRateLimiter(limits.connectionsPerSource, nowMs);
   const open = new Map<string, number>();
@@ -24,6 +25,7 @@ export function guardConnections(
     const count = open.get(source) ?? 0;
     if (count >= limits.openPerSource || limiter.take(source) > 0) {
       refused += 1;
+      onRefused();
       socket.destroy();
       return;
     }

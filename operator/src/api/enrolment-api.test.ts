@@ -1,4 +1,5 @@
 /** The enrolment API over real HTTPS, on a real ledger: the way in, and every way that is closed. */
+import { pino } from "pino";
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
@@ -12,6 +13,7 @@ import {
   joinStatus,
   pinOfSpki,
   PROBLEM_MEDIA_TYPE,
+  REQUEST_ID_HEADER,
   problem,
   signRequest,
   spkiOf,
@@ -122,8 +124,36 @@ function approvedBody({ body }: Answer<JoinStatus>): JoinStatus & { state: "appr
   return parsed;
 }
 
+it("names each request on its answer, and a refused one in the log too, whatever the client calls it", async () => {
+  const codes: string[] = [];
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const observed = await start({ log, onAnswer: (call, code) => codes.push(`${call} ${code}`) });
+  const other = connect(observed);
+  const taken = await other.join(node, token);
+  const refused = await other.join(node, { ...token, id: "no-such-token" });
+  const nowhere = await other.send({
+    method: "GET",
+    path: "/metrics",
+    headers: { "x-request-id": "mine" },
+    body: "",
+  });
+  const ids = [taken, refused, nowhere].map(({ headers }) => headers[REQUEST_ID_HEADER]);
+  expect(new Set(ids).size).toBe(3);
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f-]{36}$/);
+  expect(problem.parse(refused.body).instance).toBe(`urn:uuid:${String(ids[1])}`);
+  expect(codes).toEqual(["join OK", "join TOKEN_UNKNOWN", "other NOT_FOUND"]);
+  expect(lines).toMatchObject([
+    { request: ids[0], msg: "join requested" },
+    { request: ids[1], code: "TOKEN_UNKNOWN" },
+    { request: ids[2], code: "NOT_FOUND" },
+  ]);
+  expect(JSON.stringify(lines)).not.toContain(token.secret);
+});
+
 function expectProblem(answer: Answer<unknown>, code: string, status: number): void {
   const body = problem.parse(answer.body);
+  expect(body.instance).toBe(`urn:uuid:${String(answer.headers[REQUEST_ID_HEADER])}`);
   expect([body.code, body.status, answer.status]).toEqual([code, status, status]);
   expect(answer.headers["content-type"]).toContain(PROBLEM_MEDIA_TYPE);
 }

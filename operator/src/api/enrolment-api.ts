@@ -5,12 +5,14 @@
  *
  * It speaks for one term: when the term passes it answers NOT_LEADING, and its owner closes it.
  */
+import { randomUUID } from "node:crypto";
 import type { Server } from "node:https";
 import {
   JOIN_PATH,
   MAX_JOIN_BODY_BYTES,
   MAX_WAIT_SECONDS,
   PROBLEM_MEDIA_TYPE,
+  REQUEST_ID_HEADER,
   type ControlIdentity,
   type Endpoint,
 } from "@saf/protocol";
@@ -50,6 +52,9 @@ export interface EnrolmentApiInit {
   readonly controlEndpoints: () => readonly string[];
   /** A new request is in the ledger. */
   readonly onJoin: (requestId: string) => void;
+  /** A request was answered: `OK`, or a code of the protocol. */
+  readonly onAnswer?: (call: "join" | "poll" | "other", code: string) => void;
+  readonly onConnectionRefused?: () => void;
   readonly limits?: Partial<EnrolmentLimits>;
 }
 
@@ -62,21 +67,23 @@ export interface EnrolmentApi {
   close(): Promise<void>;
 }
 
+type Refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+
 /** Throws LedgerError, or Node's error when it cannot listen. */
 export async function startEnrolmentApi(init: EnrolmentApiInit): Promise<EnrolmentApi> {
   const limits: EnrolmentLimits = { ...ENROLMENT_LIMITS, ...init.limits };
   const certificate = await init.authority.issueServerCertificate(init.hosts);
   const refusals = new Map<string, number>();
-  const refuse = (error: unknown, reply: FastifyReply): FastifyReply =>
-    answerProblem(init.log, refusals, error, reply);
+  const refuse: Refuse = (error, request, reply) => answerProblem(init, refusals, error, request, reply);
   const app = createApp(limits, certificate, refuse);
   const server = app.server as Server;
   const waiting = createWaitingPolls(limits.waiting);
-  const guard = guardConnections(server, limits, monotonicMs);
+  const guard = guardConnections(server, limits, monotonicMs, init.onConnectionRefused);
   const stopRenewal = renewCertificate(server, init, certificate.notAfter);
 
+  app.addHook("onRequest", async (request, reply) => void reply.header(REQUEST_ID_HEADER, request.id));
   app.addHook("onRequest", limitBySource(limits.requestsPerSource, "too many requests from your address"));
-  app.setErrorHandler((error, _request, reply) => refuse(error, reply));
+  app.setErrorHandler((error, request, reply) => refuse(error, request, reply));
   app.setNotFoundHandler(() => {
     throw new EnrolmentError("NOT_FOUND", `there is only ${JOIN_PATH} here`);
   });
@@ -95,11 +102,7 @@ export async function startEnrolmentApi(init: EnrolmentApiInit): Promise<Enrolme
   };
 }
 
-function createApp(
-  limits: EnrolmentLimits,
-  certificate: ServerCertificate,
-  refuse: (error: unknown, reply: FastifyReply) => FastifyReply,
-): FastifyInstance {
+function createApp(limits: EnrolmentLimits, certificate: ServerCertificate, refuse: Refuse): FastifyInstance {
   const app = fastify({
     https: {
       ...tlsOptions(certificate),
@@ -114,7 +117,9 @@ function createApp(
     keepAliveTimeout: IDLE_SOCKET_MS,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
-    frameworkErrors: (error, _request, reply) => void refuse(error, reply),
+    frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
     logger: false,
   });
   // The signature is over the bytes as sent.
@@ -146,8 +151,9 @@ function addRoutes(
     const source = sourceOf(request.socket.remoteAddress);
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const { created, ...accepted } = await admit({ headers: request.headers, body, source });
-    init.log.info({ requestId: accepted.requestId, source, created }, "join requested");
+    init.log.info({ request: request.id, requestId: accepted.requestId, source, created }, "join requested");
     if (created) init.onJoin(accepted.requestId);
+    init.onAnswer?.("join", "OK");
     return reply.code(202).send(accepted);
   });
 
@@ -156,7 +162,16 @@ function addRoutes(
     const { waitSeconds } = request.query as { waitSeconds?: unknown };
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    return poll({ requestId, waitSeconds, headers: request.headers, target: request.url, gone: gone.signal });
+    const target = request.url;
+    const status = await poll({
+      requestId,
+      waitSeconds,
+      headers: request.headers,
+      target,
+      gone: gone.signal,
+    });
+    init.onAnswer?.("poll", "OK");
+    return status;
   });
 }
 
@@ -170,18 +185,27 @@ function limitBySource(rate: BucketRate, detail: string): (request: FastifyReque
 }
 
 function answerProblem(
-  log: Logger,
+  { log, onAnswer }: EnrolmentApiInit,
   refusals: Map<string, number>,
   error: unknown,
+  request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const refusal = asEnrolmentError(error);
   refusals.set(refusal.code, (refusals.get(refusal.code) ?? 0) + 1);
-  if (refusal.code === "INTERNAL") log.error({ err: error }, "enrolment request failed");
-  else log.debug({ code: refusal.code, detail: refusal.message }, "enrolment request refused");
-  const problem = problemFor(refusal);
+  onAnswer?.(callOf(request), refusal.code);
+  const { id } = request;
+  if (refusal.code === "INTERNAL") log.error({ request: id, err: error }, "enrolment request failed");
+  else log.debug({ request: id, code: refusal.code, detail: refusal.message }, "enrolment request refused");
+  const problem = problemFor(refusal, id);
+  reply.header(REQUEST_ID_HEADER, id);
   if (refusal.retryAfterSeconds !== undefined) reply.header("retry-after", refusal.retryAfterSeconds);
   return reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem));
+}
+
+function callOf({ method, routeOptions }: FastifyRequest): "join" | "poll" | "other" {
+  if (!routeOptions?.url?.startsWith(JOIN_PATH)) return "other";
+  return method === "POST" ? "join" : "poll";
 }
 
 /** Renews the server's certificate at half its life, without a connection noticing. Returns how to stop. */

@@ -20,13 +20,15 @@ export function asEnrolmentError(error: unknown): EnrolmentError {
     : new EnrolmentError("INTERNAL", "the operator failed; its log says how", { cause: error });
 }
 
-export function problemFor({ code, message }: EnrolmentError): Problem {
+/** @param requestId of the HTTP request, under which the operator's log has it */
+export function problemFor({ code, message }: EnrolmentError, requestId: string): Problem {
   return {
     type: `urn:saf:problem:${code.toLowerCase().replaceAll("_", "-")}`,
     title: code.charAt(0) + code.slice(1).toLowerCase().replaceAll("_", " "),
     status: ENROLMENT_ERRORS[code],
     code,
     detail: message.slice(0, MAX_DETAIL),
+    instance: `urn:uuid:${requestId}`,
   };
 }
 

@@ -7,6 +7,7 @@ import type { Authority } from "../authority/authority.ts";
 import type { Identity } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/errors.ts";
 import { ManualClock, settle } from "../kube/manual-clock.ts";
+import { createOperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import { createControlServer } from "./control-server.ts";
 import type { EnginePort } from "./engine-port.ts";
 import { createFleet } from "./fleet.ts";
@@ -90,6 +91,7 @@ function bench(engines: ReturnType<typeof engineWith>[], issue?: Authority["issu
     clock,
     random: () => 0,
     log: pino({ level: "silent" }),
+    telemetry: createOperatorTelemetry({ durationMs: 6000 }),
     onRenewed: () => undefined,
     onFenced: (error) => fenced.push(error),
   });

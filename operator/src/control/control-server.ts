@@ -7,6 +7,7 @@
  *
  * The desired state is applied again whenever it changes, and every few seconds because it ends by itself.
  */
+import { randomUUID } from "node:crypto";
 import type { Event, State } from "@saf/engine";
 import { encodeEnvelope, type OperatorEnvelope } from "@saf/protocol";
 import type { Authority, IssuedCertificate } from "../authority/authority.ts";
@@ -15,10 +16,12 @@ import { backoffMs, type Backoff } from "../kube/backoff.ts";
 import { sleep, type Clock } from "../kube/clock.ts";
 import { createWorkQueue } from "../kube/work-queue.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import { desiredState, INTENT_LIFETIME_MS } from "./desired.ts";
 import type { ConnectEngine, EnginePort } from "./engine-port.ts";
 import type { Fleet } from "./fleet.ts";
 import { createMessageHandler } from "./messages.ts";
+import { createSessionLog } from "./session-log.ts";
 import { writePrivateFile } from "./private-file.ts";
 
 /** An engine is back within a second of a crash. */
@@ -47,6 +50,7 @@ export interface ControlServerInit {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  readonly telemetry: OperatorTelemetry;
   readonly onRenewed: (nodeId: string) => void;
   readonly onFenced: (error: unknown) => void;
 }
@@ -61,6 +65,7 @@ export interface ControlServer {
 
 export function createControlServer(init: ControlServerInit): ControlServer {
   const { authority, identities, fleet, clock, random, log } = init;
+  const { duty, metrics } = init.telemetry;
   let engine: EnginePort | undefined;
   let certificate: IssuedCertificate | undefined;
   let renewAtMs = 0;
@@ -137,11 +142,14 @@ export function createControlServer(init: ControlServerInit): ControlServer {
     }
   };
 
+  const sessions = createSessionLog({ fleet, identities, log, metrics, newId: randomUUID });
   const handle = createMessageHandler({
     authority,
     fleet,
     clock,
     log,
+    metrics,
+    sessionOf: sessions.idOf,
     reply: send,
     onRenewed: init.onRenewed,
   });
@@ -172,7 +180,10 @@ export function createControlServer(init: ControlServerInit): ControlServer {
     } else if (event.type === "message") background(handle(event.peer, event.kind, event.payload));
     else if (event.type === "resync") background(relearn());
     else if (event.type === "expired") applies.add(STATE);
-    else if (event.type === "refused") log.info({ ...event }, "connection refused");
+    else if (event.type === "refused") {
+      metrics.refusedHandshakes(event.code, event.count);
+      log.info({ ...event }, "connection refused");
+    }
   };
 
   const background = (work: Promise<void>): void => {
@@ -183,6 +194,7 @@ export function createControlServer(init: ControlServerInit): ControlServer {
     engine = port;
     port.onEvent(accept);
     learn(await port.describe());
+    duty.engine(true);
     applies.add(STATE);
     const stopped = new Promise<void>((resolve) =>
       signal.addEventListener("abort", () => resolve(), { once: true }),
@@ -193,6 +205,7 @@ export function createControlServer(init: ControlServerInit): ControlServer {
   /** The sessions end with the office: nodes then dial whoever holds it next. */
   const leave = async (port: EnginePort, signal: AbortSignal): Promise<void> => {
     engine = undefined;
+    duty.engine(false);
     if (signal.aborted)
       await Promise.race([port.stop().catch(() => undefined), sleep(clock, STOP_TIMEOUT_MS)]);
     port.close();

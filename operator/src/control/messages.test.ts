@@ -9,6 +9,7 @@ import { createMessageHandler } from "./messages.ts";
 import { sampleHeartbeat } from "./testing/sample-heartbeat.ts";
 
 const NODE = "11111111-2222-4333-8444-555555555555";
+const SESSION = "6a3c3f0e-0000-4000-8000-000000000000";
 const heartbeat = sampleHeartbeat();
 
 function bench(
@@ -19,6 +20,7 @@ function bench(
   const replies: OperatorEnvelope[] = [];
   const renewed: string[] = [];
   const issued: string[] = [];
+  const counted: string[] = [];
   const handle = createMessageHandler({
     authority: {
       issueNodeCertificate: async ({ nodeId, csrPem }) => {
@@ -29,22 +31,29 @@ function bench(
     fleet,
     clock,
     log: pino({ level: "silent" }),
+    metrics: { message: (kind, outcome) => counted.push(`${kind} ${outcome}`) },
+    sessionOf: () => SESSION,
     reply: async (_nodeId, envelope) => replies.push(envelope),
     onRenewed: (nodeId) => renewed.push(nodeId),
   });
   const say = (kind: string, body: unknown) => handle(NODE, kind, Buffer.from(JSON.stringify(body)));
-  return { clock, fleet, replies, renewed, issued, handle, say };
+  return { clock, fleet, replies, renewed, issued, counted, handle, say };
 }
 
 it("keeps a heartbeat and answers it", async () => {
-  const { say, fleet, replies, clock } = bench();
+  const { say, fleet, replies, clock, counted } = bench();
+  fleet.sessionReady(NODE, "203.0.113.7:4500", clock.nowMs());
   await say("heartbeat", heartbeat);
   expect(fleet.facts(NODE)).toMatchObject({
     heartbeat,
     heartbeatAtMs: clock.nowMs(),
     candidates: heartbeat.candidates,
   });
-  expect(replies).toEqual([{ kind: "heartbeat-ack", body: { sequence: 7, time: clock.nowMs() / 1000 } }]);
+  const seen = { observed: "203.0.113.7:4500", session: SESSION };
+  expect(replies).toEqual([
+    { kind: "heartbeat-ack", body: { sequence: 7, time: clock.nowMs() / 1000, ...seen } },
+  ]);
+  expect(counted).toEqual(["heartbeat taken"]);
 });
 
 it("renews for the node of the session, whoever the message might name", async () => {

@@ -11,6 +11,7 @@ import { createRateLimiter, type BucketRate } from "../api/rate-limiter.ts";
 import type { Authority } from "../authority/authority.ts";
 import type { Clock } from "../kube/clock.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { OperatorMetrics } from "../telemetry/operator-metrics.ts";
 import type { Fleet } from "./fleet.ts";
 
 /** A full heartbeat is about 2 KiB, a renewal 1 KiB. Looked at before anything is parsed. */
@@ -27,6 +28,9 @@ export interface MessageHandlerInit {
   readonly fleet: Pick<Fleet, "heard" | "facts">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<OperatorMetrics, "message">;
+  /** The id of a node's session, for the logs of both sides. */
+  readonly sessionOf: (nodeId: string) => string | undefined;
   readonly reply: (nodeId: string, envelope: OperatorEnvelope) => Promise<unknown>;
   readonly onRenewed: (nodeId: string) => void;
 }
@@ -50,7 +54,10 @@ export function createMessageHandler(init: MessageHandlerInit): MessageHandler {
   const heartbeat = async (nodeId: string, body: Heartbeat): Promise<void> => {
     fleet.heard(nodeId, placed(nodeId, body), clock.nowMs());
     const time = Math.floor(clock.nowMs() / 1000);
-    await reply(nodeId, { kind: "heartbeat-ack", body: { sequence: body.sequence, time } });
+    const observed = fleet.facts(nodeId).session?.remote;
+    const session = init.sessionOf(nodeId);
+    const seen = { ...(observed && { observed }), ...(session && { session }) };
+    await reply(nodeId, { kind: "heartbeat-ack", body: { sequence: body.sequence, time, ...seen } });
   };
 
   const renew = async (nodeId: string, csrPem: string): Promise<void> => {
@@ -74,15 +81,17 @@ export function createMessageHandler(init: MessageHandlerInit): MessageHandler {
   };
 
   return async (nodeId, kind, payload) => {
-    if (messages.take(nodeId) > 0) return;
+    if (messages.take(nodeId) > 0) return init.metrics.message(kind, "limited");
     try {
       if (payload.length > MAX_PAYLOAD_BYTES)
         throw new EnvelopeError("ENVELOPE_TOO_LARGE", `${kind} is too large`);
       const envelope = decodeEnvelope(fromAgent, kind, payload);
       if (envelope.kind === "heartbeat") await heartbeat(nodeId, envelope.body);
       else await renew(nodeId, envelope.body.csr);
+      init.metrics.message(kind, "taken");
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;
+      init.metrics.message(kind, "refused");
       log.warn({ nodeId, kind: kind.slice(0, 64), code: error.code }, "message refused");
       await refuse(nodeId, error.code, error.message);
     }

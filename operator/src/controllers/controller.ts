@@ -22,7 +22,7 @@ export interface Controller extends Pick<WorkQueue, "add" | "addAfter"> {
 
 export interface ControllerInit {
   readonly name: string;
-  readonly scope: Pick<Scope, "clock" | "random" | "log">;
+  readonly scope: Pick<Scope, "clock" | "random" | "log" | "telemetry">;
   readonly reconcile: (key: string) => Promise<Again | undefined>;
   /** Ends the scope. */
   readonly onFenced: (error: unknown) => void;
@@ -37,12 +37,25 @@ export function createController({
   concurrency,
 }: ControllerInit): Controller {
   const { clock, random, log } = scope;
+  const { metrics } = scope.telemetry;
   const queue = createWorkQueue({
     clock,
     random,
     concurrency: concurrency ?? CONCURRENCY,
     backoff: BACKOFF,
-    work: reconcile,
+    work: async (key) => {
+      const startedMs = performance.now();
+      const tell = (outcome: "done" | "conflict" | "failed"): void =>
+        metrics.reconciled(name, outcome, (performance.now() - startedMs) / 1000);
+      try {
+        const again = await reconcile(key);
+        tell("done");
+        return again;
+      } catch (error) {
+        tell(isKubeError(error, "CONFLICT") ? "conflict" : "failed");
+        throw error;
+      }
+    },
     onFailure: (key, error, failures) => {
       if (codeOf(error) === "FENCED") onFenced(error);
       else if (isKubeError(error, "CONFLICT")) log.debug({ controller: name, key, error }, "conflict; again");
@@ -50,7 +63,11 @@ export function createController({
         log.warn({ controller: name, key, failures, error }, "reconcile failed; again");
     },
   });
-  return { name, add: queue.add, addAfter: queue.addAfter, run: queue.run };
+  const run = async (signal: AbortSignal): Promise<void> => {
+    const forget = metrics.queue(name, queue.depth);
+    await queue.run(signal).finally(forget);
+  };
+  return { name, add: queue.add, addAfter: queue.addAfter, run };
 }
 
 export function codeOf(error: unknown): string | undefined {

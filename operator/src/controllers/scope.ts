@@ -8,6 +8,7 @@ import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { Informer } from "../kube/informer.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import type { IdentityDirectory } from "../control/identity-directory.ts";
 
 export interface Caches {
@@ -26,6 +27,7 @@ export interface Scope {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
+  readonly telemetry: OperatorTelemetry;
   readonly ledger: Ledger;
   readonly term: number;
   readonly authority: Authority;

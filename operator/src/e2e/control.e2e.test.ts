@@ -4,6 +4,7 @@
  */
 import type { Cluster, FabricNode, RoleAssignment } from "@saf/crds";
 import { X509Certificate } from "node:crypto";
+import { readOpenMetrics } from "@saf/telemetry/testing";
 import { createJoiner, makeToken } from "./joiner.ts";
 import { buildStage, clusterOf, eventually, type Engine, type RunningOperator, type Stage } from "./stage.ts";
 import { csrOf, enrolNode, type TestNode } from "./test-node.ts";
@@ -98,6 +99,42 @@ it("signs for each node what it needs, and shows what it confirmed", async () =>
   });
   expect(cluster.status?.nodes).toEqual({ approved: 2, connected: 2, confirmed: 2 });
 }, 60_000);
+
+it("tells probes that it rules, and Prometheus what it does", async () => {
+  const base = `http://127.0.0.1:${operator.telemetryPort}`;
+  const ready = await fetch(`${base}/readyz`);
+  expect([ready.status, await ready.json()]).toEqual([200, { ok: true, state: "ruling", reason: null }]);
+  expect((await fetch(`${base}/livez`)).status).toBe(200);
+  const text = await (await fetch(`${base}/metrics`)).text();
+  const families = readOpenMetrics(text);
+  const value = (name: string, labels: object = {}): number =>
+    (families.get(name)?.samples ?? [])
+      .filter((sample) => Object.entries(labels).every(([key, wanted]) => sample.labels[key] === wanted))
+      .reduce((sum, sample) => sum + sample.value, 0);
+  expect(value("fabric_operator_ruling")).toBe(1);
+  expect(value("fabric_operator_nodes", { state: "connected" })).toBe(2);
+  expect(value("fabric_operator_enrolment_requests", { call: "join", code: "OK" })).toBe(2);
+  expect(value("fabric_operator_control_session_events", { event: "ready" })).toBeGreaterThanOrEqual(2);
+  expect(value("fabric_operator_control_messages", { kind: "heartbeat", outcome: "taken" })).toBeGreaterThan(
+    1,
+  );
+  for (const [name, labels] of [
+    ["fabric_operator_api_requests", { verb: "patch", resource: "fabricnodes", code: "OK" }],
+    ["fabric_operator_api_requests", { verb: "update", resource: "leases" }],
+    ["fabric_operator_reconciles", { controller: "fabric-node", outcome: "done" }],
+    ["fabric_operator_ledger_calls", { operation: "advanceEpoch", code: "OK" }],
+    ["fabric_operator_ca_expiry_timestamp_seconds", {}],
+  ] as const)
+    expect({ name, labels, counted: value(name, labels) > 0 }).toEqual({ name, labels, counted: true });
+  for (const named of ["node-a", a.nodeId, "127.0.0.1", "192.168.7.7"]) expect(text).not.toContain(named);
+});
+
+it("tells a node under which session, and where, it sees it", async () => {
+  const ack = await eventually("an answer", () => a.answers.findLast(({ kind }) => kind === "heartbeat-ack"));
+  if (ack.kind !== "heartbeat-ack") throw new Error("not an answer");
+  expect(ack.body.observed).toBe(`127.0.0.1:${a.port}`);
+  expect(operator.log()).toContain(`"session":"${ack.body.session}"`);
+});
 
 it("answers heartbeats", async () => {
   await a.beat({ sequence: 4711 });

@@ -43,6 +43,8 @@ export interface OperatorOptions {
 
 export interface RunningOperator {
   readonly pid: number;
+  /** Of its probes and metrics, on loopback. */
+  readonly telemetryPort: number;
   readonly logFile: string;
   log(): string;
   /** SIGTERM, and its exit status. */
@@ -154,6 +156,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     );
     chownSync(kubeconfig, ORDINARY.uid, ORDINARY.gid);
     const config = join(home, "config.json");
+    const telemetryPort = await freeTcpPort();
     writeFileSync(
       config,
       JSON.stringify({
@@ -166,6 +169,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
         holder,
         lease: { durationSeconds: 3, renewDeadlineSeconds: 2, retrySeconds: 0.3 },
         logLevel: "debug",
+        telemetry: { listen: `127.0.0.1:${telemetryPort}` },
       }),
     );
     const logFile = join(scratch.path, `operator-${holder}.log`);
@@ -185,6 +189,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
     );
     return {
       pid: child.pid ?? -1,
+      telemetryPort,
       logFile,
       log: () => readFileSync(logFile, "utf8"),
       stop: () => endProcess(child, "SIGTERM"),

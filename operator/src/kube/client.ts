@@ -1,5 +1,6 @@
 /** A typed client for the objects of one namespace. Every call is bounded in time and fails with a KubeError. */
 import type { KubeConfig } from "@kubernetes/client-node";
+import { observedTransport, type ApiCall } from "./observed-transport.ts";
 import { createTransport, readBody, type Transport, type TransportRequest } from "./transport.ts";
 import { pathOf, type KubeList, type KubeObject, type Resource } from "./resource.ts";
 import { readWatch, type WatchEvent } from "./watch-stream.ts";
@@ -58,8 +59,13 @@ export interface KubeClient {
   close(): void;
 }
 
-export function createKubeClient(config: KubeConfig, namespace: string): KubeClient {
-  return clientOver(createTransport(config), namespace);
+/** `tell` hears of each call when it has ended. */
+export function createKubeClient(
+  config: KubeConfig,
+  namespace: string,
+  tell: (call: ApiCall) => void,
+): KubeClient {
+  return clientOver(observedTransport(createTransport(config), tell), namespace);
 }
 
 /** 500 objects a page keeps each answer well under the transport's bound. */

@@ -40,6 +40,8 @@ export interface ElectorOptions {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
+  /** Each look at the Lease, whoever it found: `unclear`, somebody wrote at the same time; undefined, no answer. */
+  readonly onLook?: (holder: "self" | "other" | "unclear" | undefined) => void;
 }
 
 /** Why one spell of leading ended. */
@@ -51,7 +53,7 @@ export interface Elector {
 }
 
 export function createElector(options: ElectorOptions): Elector {
-  const { client, leaseName, identity, timings, clock, random, log } = options;
+  const { client, leaseName, identity, timings, clock, random, log, onLook } = options;
   let observed: { readonly record: string; readonly atMs: number } | undefined;
 
   /** Waiting candidates spread out; client-go's jitter factor is 1.2. */
@@ -103,10 +105,14 @@ export function createElector(options: ElectorOptions): Elector {
 
   const tryOnce = async (timeoutMs: number): Promise<boolean | "unknown"> => {
     try {
-      return await takeOrRenew(timeoutMs);
+      const ours = await takeOrRenew(timeoutMs);
+      onLook?.(ours ? "self" : "other");
+      return ours;
     } catch (error) {
       log.debug({ error, leaseName }, "lease not renewed");
-      return isKubeError(error, "CONFLICT", "ALREADY_EXISTS") ? false : "unknown";
+      const raced = isKubeError(error, "CONFLICT", "ALREADY_EXISTS");
+      onLook?.(raced ? "unclear" : undefined);
+      return raced ? false : "unknown";
     }
   };
 

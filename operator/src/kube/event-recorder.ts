@@ -40,6 +40,7 @@ export interface EventRecorderOptions {
   readonly instance: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly tell?: (outcome: "sent" | "failed" | "dropped") => void;
 }
 
 interface Told {
@@ -48,7 +49,13 @@ interface Told {
   count: number;
 }
 
-export function createEventRecorder({ client, instance, clock, log }: EventRecorderOptions): EventRecorder {
+export function createEventRecorder({
+  client,
+  instance,
+  clock,
+  log,
+  tell,
+}: EventRecorderOptions): EventRecorder {
   const waiting: Happening[] = [];
   const told = new Map<string, Told>();
   let dropped = 0;
@@ -89,7 +96,9 @@ export function createEventRecorder({ client, instance, clock, log }: EventRecor
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       try {
         await send(next);
+        tell?.("sent");
       } catch (error) {
+        tell?.("failed");
         log.warn({ error, reason: next.reason, object: next.object.metadata.name }, "event not recorded");
       }
     }
@@ -100,6 +109,7 @@ export function createEventRecorder({ client, instance, clock, log }: EventRecor
     record(happening) {
       if (waiting.length >= MAX_WAITING) {
         dropped += 1;
+        tell?.("dropped");
         log.warn({ dropped }, "too many events at once");
         return;
       }

@@ -30,6 +30,8 @@ export interface WorkQueue {
   /** Adds the key later; an earlier date already set stays. */
   readonly addAfter: (key: string, delayMs: number) => void;
   readonly run: (signal: AbortSignal) => Promise<void>;
+  /** Keys that wait for their turn, and keys that are worked on; those that are due later are neither. */
+  readonly depth: () => { readonly waiting: number; readonly working: number };
 }
 
 interface Delay {
@@ -102,6 +104,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   return {
     add,
     addAfter,
+    depth: () => ({ waiting: waiting.size + again.size, working: working.size }),
     async run(signal) {
       stop = signal;
       pump();

@@ -25,6 +25,7 @@ export interface EnrolmentService {
 export function createEnrolmentService(init: EnrolmentServiceInit): EnrolmentService {
   const { scope, advertise, log } = init;
   const { authority, clock, ledger } = scope;
+  const { duty, metrics } = scope.telemetry;
   let api: EnrolmentApi | undefined;
   let reopen: (() => void) | undefined;
   let serving = "";
@@ -42,6 +43,8 @@ export function createEnrolmentService(init: EnrolmentServiceInit): EnrolmentSer
       log,
       controlEndpoints: () => scope.cluster().spec.endpoints.control,
       onJoin: init.onJoin,
+      onAnswer: metrics.enrolment,
+      onConnectionRefused: metrics.connectionRefused,
     });
 
   /** Open until the hosts change or the signal aborts. */
@@ -52,9 +55,11 @@ export function createEnrolmentService(init: EnrolmentServiceInit): EnrolmentSer
     serving = hosts().join(" ");
     api = await open();
     log.info({ address: api.address, hosts: serving }, "enrolment API open");
+    duty.enrolment(true);
     try {
       if (!signal.aborted) await over.promise;
     } finally {
+      duty.enrolment(false);
       await api.close();
       api = undefined;
     }

@@ -15,6 +15,7 @@ import { KubeError } from "../kube/errors.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import { createCaches, informersOf } from "./caches.ts";
 import { claimAuthority, writeOn } from "./claim.ts";
+import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import type { LedgerHolder } from "./ledger-holder.ts";
 import { rule, type RuleInit } from "./rule.ts";
 import { runTogether } from "./tasks.ts";
@@ -26,16 +27,20 @@ export interface LeadInit extends Pick<
   readonly log: Logger;
   readonly events: EventRecorder;
   readonly ledgers: LedgerHolder;
+  readonly telemetry: OperatorTelemetry;
 }
 
 /** Resolves when leading is over, for whatever reason short of a fault. */
 export async function lead(init: LeadInit, signal: AbortSignal): Promise<void> {
+  const { duty, metrics } = init.telemetry;
   const client = init.client.until(signal);
   const caches = createCaches({ ...init, client });
   const office = new AbortController();
   const stop = (): void => office.abort();
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
+  metrics.elected();
+  const resign = duty.elected();
   const leadership = async (officeSignal: AbortSignal): Promise<void> => {
     try {
       await serve({ ...init, client }, caches, officeSignal);
@@ -47,6 +52,7 @@ export async function lead(init: LeadInit, signal: AbortSignal): Promise<void> {
     await runTogether(office, [leadership, ...informersOf(caches).map((informer) => informer.run)]);
   } finally {
     signal.removeEventListener("abort", stop);
+    resign();
   }
 }
 
@@ -72,6 +78,7 @@ async function claimAndRule(
   signal: AbortSignal,
 ): Promise<void> {
   const { client, clock, events, holder, ledgers, log } = init;
+  init.telemetry.duty.claiming();
   const ledger = await ledgers.forTrustDomain(cluster.spec.trustDomain);
   const name = cluster.metadata.name;
   const nodeLifetimeSeconds = (): number =>
@@ -115,7 +122,12 @@ async function untilAborted(signal: AbortSignal, ...promises: readonly Promise<v
   await Promise.race([Promise.all(promises), aborted]);
 }
 
-async function refuse({ client, clock, events }: LeadInit, name: string, objection: Finding): Promise<void> {
+async function refuse(
+  { client, clock, events, telemetry }: LeadInit,
+  name: string,
+  objection: Finding,
+): Promise<void> {
+  telemetry.duty.refused(objection.reason);
   const cluster = await client.get(CLUSTERS, name);
   await writeOn(client, cluster, refusedStatus(cluster, objection, clock.nowMs()));
   events.record({ object: cluster, type: "Warning", reason: objection.reason, message: objection.message });

@@ -2,6 +2,8 @@
 import { openLedger } from "../ledger/open-ledger.ts";
 import type { LedgerInit } from "../ledger/open-ledger.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { observedLedger } from "../telemetry/observed-ledger.ts";
+import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 
 export interface LedgerHolder {
   /** Throws LedgerError. */
@@ -9,7 +11,11 @@ export interface LedgerHolder {
   close(): Promise<void>;
 }
 
-export function createLedgerHolder(init: Omit<LedgerInit, "trustDomain">): LedgerHolder {
+export interface LedgerHolderInit extends Omit<LedgerInit, "trustDomain"> {
+  readonly telemetry: OperatorTelemetry;
+}
+
+export function createLedgerHolder({ telemetry, ...init }: LedgerHolderInit): LedgerHolder {
   let ledger: Ledger | undefined;
 
   const close = async (): Promise<void> => {
@@ -21,7 +27,7 @@ export function createLedgerHolder(init: Omit<LedgerInit, "trustDomain">): Ledge
   return {
     async forTrustDomain(trustDomain) {
       if (ledger?.trustDomain !== trustDomain) await close();
-      ledger ??= await openLedger({ ...init, trustDomain });
+      ledger ??= observedLedger(await openLedger({ ...init, trustDomain }), telemetry);
       return ledger;
     },
     close,

@@ -9,6 +9,7 @@
  *
  * It ends when its signal aborts, the term is fenced, or the Cluster is another one; then everything in it has ended too.
  */
+import { X509Certificate } from "node:crypto";
 import type { Cluster } from "@saf/crds";
 import type { Logger } from "pino";
 import type { Endpoint } from "@saf/protocol";
@@ -17,7 +18,7 @@ import { createControlServer } from "../control/control-server.ts";
 import type { ConnectEngine } from "../control/engine-port.ts";
 import { createFleet } from "../control/fleet.ts";
 import { createIdentityDirectory } from "../control/identity-directory.ts";
-import { reconcileCluster } from "../controllers/cluster/controller.ts";
+import { countNodes, reconcileCluster } from "../controllers/cluster/controller.ts";
 import { rulingCluster } from "../controllers/cluster/decide.ts";
 import { createController, type Controller, type ControllerInit } from "../controllers/controller.ts";
 import { reconcileNode } from "../controllers/fabric-node/controller.ts";
@@ -27,11 +28,13 @@ import { reconcileRequest } from "../controllers/join-request/controller.ts";
 import { reconcileToken } from "../controllers/join-token/controller.ts";
 import { reconcileAssignment } from "../controllers/role-assignment/controller.ts";
 import type { Caches, Scope } from "../controllers/scope.ts";
-import { createPublisher } from "../controllers/snapshot/publisher.ts";
+import { createPublisher, type Publisher } from "../controllers/snapshot/publisher.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { Ledger, Term } from "../ledger/ledger.ts";
+import type { Ruling } from "../telemetry/operator-metrics.ts";
+import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import { createEnrolmentService } from "./enrolment-service.ts";
 import { runTogether } from "./tasks.ts";
 import { connectTriggers } from "./triggers.ts";
@@ -43,6 +46,7 @@ export interface RuleInit {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
+  readonly telemetry: OperatorTelemetry;
   readonly ledger: Ledger;
   readonly authority: Authority;
   readonly term: Term;
@@ -70,12 +74,14 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
     stop();
   };
   const scope = scopeOf(init);
-  const parts = assemble(init, scope, onFenced);
+  const { parts, publisher } = assemble(init, scope, onFenced);
   caches.clusters.onChange(() => {
     if (rulingCluster(caches.clusters.list())?.metadata.uid !== init.cluster.metadata.uid) stop();
   });
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
+  const { duty, metrics } = init.telemetry;
+  const ends = [duty.ruling(), metrics.ruling(rulingOf(scope, publisher, term.epoch))];
   try {
     await scope.identities.refresh();
     for (const node of caches.nodes.list())
@@ -87,7 +93,27 @@ export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
     );
   } finally {
     signal.removeEventListener("abort", stop);
+    ends.forEach((end) => end());
   }
+}
+
+function rulingOf(scope: Scope, publisher: Publisher, startEpoch: number): Ruling {
+  const epoch = (): number => publisher.epoch ?? startEpoch;
+  return {
+    term: scope.term,
+    epoch,
+    editionSeconds: () => (publisher.editionMs === null ? null : publisher.editionMs / 1000),
+    nodes: () => countNodes(scope, epoch()),
+    nextCertificateEnd: () => {
+      const ends = scope.identities
+        .all()
+        .flatMap(({ status, certificateNotAfter }) =>
+          status === "Active" && certificateNotAfter !== null ? [certificateNotAfter] : [],
+        );
+      return ends.length === 0 ? null : Math.min(...ends);
+    },
+    caEndSeconds: Date.parse(new X509Certificate(scope.authority.caCertificatePem).validTo) / 1000,
+  };
 }
 
 function scopeOf(init: RuleInit): Scope {
@@ -106,7 +132,11 @@ interface Part {
 }
 
 /** Makes everything that acts, and joins it; nothing runs yet. */
-function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => void): readonly Part[] {
+function assemble(
+  init: RuleInit,
+  scope: Scope,
+  onFenced: (error: unknown) => void,
+): { readonly parts: readonly Part[]; readonly publisher: Publisher } {
   const { caches, log, term } = init;
   const enrolment = createEnrolmentService({
     ...init.enrolment,
@@ -145,5 +175,5 @@ function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => vo
     requests: make("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
-  return [...Object.values(controllers), publisher, control, enrolment, triggers];
+  return { parts: [...Object.values(controllers), publisher, control, enrolment, triggers], publisher };
 }

@@ -33,7 +33,12 @@ export const problem = z.object({
   status: z.int(),
   code: z.string().max(64),
   detail: z.string().max(1024),
+  /** The request that it answers, as the server's log names it: `urn:uuid:…`. */
+  instance: z.string().max(128).optional(),
 });
 export type Problem = z.infer<typeof problem>;
+
+/** The same id on every answer, refusal or not, without `urn:uuid:`. */
+export const REQUEST_ID_HEADER = "x-request-id";
 
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";

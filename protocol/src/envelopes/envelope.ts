@@ -41,7 +41,15 @@ export const fromAgent = {
 
 /** Operator → agent. */
 export const fromOperator = {
-  "heartbeat-ack": z.object({ sequence: count, /** Unix seconds. */ time: count }),
+  "heartbeat-ack": z.object({
+    sequence: count,
+    /** Unix seconds. */
+    time: count,
+    /** `ip:port` that the operator saw the node at when its session began. */
+    observed: z.string().max(MAX_ENDPOINT_LENGTH).optional(),
+    /** The session, as the operator's log names it. */
+    session: z.string().max(64).optional(),
+  }),
   document: z.object({ jws: z.string().max(MAX_DOCUMENT_BYTES) }),
   renewed: z.object({ certificateChain: z.array(z.string().max(4096)).min(1).max(4) }),
   /** Why the operator will not do what was asked, or will not have this node any more. */

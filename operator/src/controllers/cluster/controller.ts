@@ -52,7 +52,7 @@ export function authorityOf(
   };
 }
 
-function countNodes(
+export function countNodes(
   { identities, fleet, term }: Scope,
   epoch: number,
 ): NonNullable<ClusterStatus["nodes"]> & {

@@ -7,6 +7,7 @@ import { createIdentityDirectory } from "../../control/identity-directory.ts";
 import { ManualClock } from "../../kube/manual-clock.ts";
 import { LedgerError } from "../../ledger/errors.ts";
 import type { Identity } from "../../ledger/ledger.ts";
+import { createOperatorTelemetry } from "../../telemetry/operator-telemetry.ts";
 import type { Scope } from "../scope.ts";
 import { createPublisher } from "./publisher.ts";
 
@@ -100,6 +101,7 @@ async function bench() {
       },
     },
     log: pino({ level: "silent" }),
+    telemetry: createOperatorTelemetry({ durationMs: 6000 }),
     random: () => 0,
     term: TERM,
   } as unknown as Scope;
