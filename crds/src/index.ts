@@ -5,7 +5,13 @@ export type { CustomResourceDefinition, KindDefinition, KubernetesObject } from 
 export type { Condition } from "./v1alpha1/condition.ts";
 export type { ObjectMeta } from "./v1alpha1/object-meta.ts";
 export { ROLES, type Role } from "./v1alpha1/role.ts";
-export { clusterKind, type Cluster, type ClusterSpec, type ClusterStatus } from "./v1alpha1/cluster.ts";
+export {
+  clusterKind,
+  type Cluster,
+  type ClusterSpec,
+  type ClusterStatus,
+  type ServiceAccountPolicy,
+} from "./v1alpha1/cluster.ts";
 export {
   fabricNodeKind,
   type FabricNode,
@@ -30,6 +36,7 @@ export {
   type JoinRequest,
   type JoinRequestSpec,
   type JoinRequestStatus,
+  type PodAttestation,
 } from "./v1alpha1/join-request.ts";
 export { kinds } from "./v1alpha1/kinds.ts";
 export { generateManifests } from "./generate.ts";

@@ -242,6 +242,7 @@ describe("a join", () => {
       fingerprint: input.fingerprint,
       csrPem: input.csrPem,
       tokenName: input.tokenName,
+      pod: null,
       requestedRoles: input.requestedRoles,
       facts: input.facts,
       capabilities: input.capabilities,
@@ -283,6 +284,57 @@ describe("a join", () => {
     await expect(ledger.admitJoin(term, input)).rejects.toEqual(refusal("ROLE_NOT_ALLOWED"));
     expect(await ledger.listJoinRequests()).toEqual([]);
     expect((await ledger.admitJoin(term, { ...input, requestedRoles: [] })).created).toBe(true);
+  });
+
+  describe("of a pod", () => {
+    const pod = {
+      namespace: "fabric",
+      name: "agent-x7",
+      uid: "uid-1",
+      serviceAccount: "fabric-agent",
+      audience: "fabric-enrolment",
+      node: "worker-1",
+      source: "192.0.2.1",
+      fromNode: true,
+    };
+    const ofPod = (changes: Partial<JoinInput> = {}): JoinInput =>
+      joinInput({ tokenName: null, pod: { ...pod, allowedRoles: ["relay"] }, ...changes });
+
+    it("is kept with the pod, and takes no token", async () => {
+      const { requestId } = await ledger.admitJoin(term, ofPod());
+      expect(await ledger.joinRequest(requestId)).toMatchObject({ tokenName: null, area: null, pod });
+      expect((await ledger.joinRequest(requestId))?.pod).toEqual(pod);
+      const approved = { requestId, decision: "Approved", actor: "ann", reason: "", pools } as const;
+      expect((await ledger.decideJoin(term, approved)).nodeId).toMatch(/^[0-9a-f-]{36}$/);
+    });
+
+    it("is one key's only, even many at once", async () => {
+      const tries = await Promise.allSettled(
+        Array.from({ length: 20 }, () => ledger.admitJoin(term, ofPod())),
+      );
+      const refused = tries.filter((outcome) => outcome.status === "rejected");
+      expect(refused).toHaveLength(19);
+      for (const { reason } of refused) expect(reason).toEqual(refusal("POD_ALREADY_USED"));
+      expect(await ledger.listJoinRequests()).toHaveLength(1);
+    });
+
+    it("of a known key is the same join, whatever pod asks", async () => {
+      const input = ofPod();
+      const { requestId } = await ledger.admitJoin(term, input);
+      const { fingerprint, nodeName } = input;
+      const later = { ...pod, uid: "uid-2", allowedRoles: [] };
+      expect(await ledger.admitJoin(term, ofPod({ fingerprint, nodeName, pod: later }))).toEqual({
+        requestId,
+        created: false,
+      });
+      expect((await ledger.admitJoin(term, ofPod({ pod: later, requestedRoles: [] }))).created).toBe(true);
+    });
+
+    it("that is refused does not use the pod up", async () => {
+      const refused = ledger.admitJoin(term, ofPod({ requestedRoles: ["exit"] }));
+      await expect(refused).rejects.toEqual(refusal("ROLE_NOT_ALLOWED"));
+      expect((await ledger.admitJoin(term, ofPod())).created).toBe(true);
+    });
   });
 
   it("under the name of a member is refused", async () => {

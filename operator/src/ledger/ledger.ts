@@ -33,8 +33,26 @@ export interface Token extends TokenSpec {
   readonly uses: number;
 }
 
+/** A pod that asked with its projected service-account token, as the API server knows it. */
+export interface AttestedPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly serviceAccount: string;
+  readonly audience: string;
+  /** Name of its Kubernetes Node. */
+  readonly node: string;
+  /** Address that it asked from. */
+  readonly source: string;
+  /** Whether that is an address of its Node. */
+  readonly fromNode: boolean;
+}
+
 export interface JoinInput {
-  readonly tokenName: string;
+  /** Of the token that it came with; null when `pod` is what it came with. */
+  readonly tokenName: string | null;
+  readonly pod?:
+    (AttestedPod & { /** That its policy allows. */ readonly allowedRoles: readonly string[] }) | null;
   readonly nodeName: string;
   readonly fingerprint: string;
   readonly csrPem: string;
@@ -55,7 +73,8 @@ export interface JoinRequestRecord {
   readonly nodeName: string;
   readonly fingerprint: string;
   readonly csrPem: string;
-  readonly tokenName: string;
+  readonly tokenName: string | null;
+  readonly pod: AttestedPod | null;
   readonly requestedRoles: readonly string[];
   /** From the token. */
   readonly area: string | null;
@@ -154,9 +173,9 @@ export interface Ledger {
 
   // Joins
   /**
-   * Admits a request as pending. The caller has checked the token's secret and the request's signature.
+   * Admits a request as pending. The caller has checked the token's secret, or the pod, and the request's signature.
    * Idempotent by fingerprint: the same key gets its request again and uses nothing up.
-   * Throws FENCED, REPLAYED, TOKEN_*, ROLE_NOT_ALLOWED, NODE_NAME_TAKEN, REVOKED.
+   * Throws FENCED, REPLAYED, TOKEN_*, POD_ALREADY_USED, ROLE_NOT_ALLOWED, NODE_NAME_TAKEN, REVOKED.
    */
   admitJoin(term: number, input: JoinInput): Promise<{ requestId: string; created: boolean }>;
   joinRequest(requestId: string): Promise<JoinRequestRecord | undefined>;

@@ -12,6 +12,7 @@
 import type { Cluster } from "@saf/crds";
 import type { Logger } from "pino";
 import type { Endpoint } from "@saf/protocol";
+import { createAttestor } from "../attestation/attestor.ts";
 import type { Authority } from "../authority/authority.ts";
 import { createControlServer } from "../control/control-server.ts";
 import type { ConnectEngine } from "../control/engine-port.ts";
@@ -33,6 +34,7 @@ import type { Clock } from "../kube/clock.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { Ledger, Term } from "../ledger/ledger.ts";
 import { createEnrolmentService } from "./enrolment-service.ts";
+import { publishTrust } from "./trust-config-map.ts";
 import { runTogether } from "./tasks.ts";
 import { connectTriggers } from "./triggers.ts";
 
@@ -59,6 +61,7 @@ export interface Controllers {
   readonly assignments: Controller;
   readonly tokens: Controller;
   readonly requests: Controller;
+  readonly trust: Controller;
 }
 
 export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
@@ -108,9 +111,11 @@ interface Part {
 /** Makes everything that acts, and joins it; nothing runs yet. */
 function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => void): readonly Part[] {
   const { caches, log, term } = init;
+  const attestor = createAttestor(scope);
   const enrolment = createEnrolmentService({
     ...init.enrolment,
     scope,
+    attestor,
     log,
     onJoin: (requestId) => {
       controllers.requests.add(requestId);
@@ -142,7 +147,14 @@ function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => vo
     nodes: make("fabric-node", reconcileNode(scope, publisher)),
     assignments: make("role-assignment", reconcileAssignment(scope, publisher)),
     tokens: make("join-token", reconcileToken(scope)),
-    requests: make("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
+    requests: make(
+      "join-request",
+      reconcileRequest(scope, {
+        decided: enrolment.decided,
+        autoApproves: (pod) => attestor.autoApproves(pod),
+      }),
+    ),
+    trust: make("trust", publishTrust(scope)),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
   return [...Object.values(controllers), publisher, control, enrolment, triggers];

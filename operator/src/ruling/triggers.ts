@@ -7,6 +7,7 @@ import type { Publisher } from "../controllers/snapshot/publisher.ts";
 import type { EnrolmentService } from "./enrolment-service.ts";
 import { createIntentWatch } from "./intent-watch.ts";
 import type { Controllers } from "./rule.ts";
+import { TRUST_CONFIG_MAP } from "./trust-config-map.ts";
 
 /** What was missed, for whatever reason, is seen at the latest after this. */
 const RESYNC_MS = 30_000;
@@ -38,7 +39,7 @@ export function connectTriggers({
   enrolment,
 }: TriggersInit): Triggers {
   const { caches, fleet, identities, ledger } = scope;
-  const { clusters, nodes, assignments, tokens, requests } = controllers;
+  const { clusters, nodes, assignments, tokens, requests, trust } = controllers;
 
   const nameOf = (nodeId: string): string | undefined => identities.byId(nodeId)?.nodeName;
   const everyNode = (): void => {
@@ -74,6 +75,7 @@ export function connectTriggers({
     caches.requests.list().forEach(({ metadata }) => requests.add(metadata.name));
     everyNode();
     everyAssignment();
+    trust.add(TRUST_CONFIG_MAP);
     publisher.changed();
   };
 
@@ -84,6 +86,7 @@ export function connectTriggers({
     publisher.changed();
     enrolment.changed();
     everyNode();
+    caches.requests.list().forEach(({ metadata }) => requests.add(metadata.name)); // who needs no person may have changed
   });
   const nodeIntent = createIntentWatch();
   caches.nodes.onChange((name) => {
