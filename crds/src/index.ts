@@ -4,6 +4,7 @@ export { SchemaError, type SchemaErrorCode } from "./errors.ts";
 export type { CustomResourceDefinition, KindDefinition, KubernetesObject } from "./schema/kind.ts";
 export type { Condition } from "./v1alpha1/condition.ts";
 export type { ObjectMeta } from "./v1alpha1/object-meta.ts";
+export { GROUP_LABEL_PREFIX, groupLabels } from "./v1alpha1/group-label.ts";
 export { ROLES, type Role } from "./v1alpha1/role.ts";
 export {
   clusterKind,

@@ -22,7 +22,7 @@ import {
   type JoinStatus,
 } from "@saf/protocol";
 import type { TokenSpec } from "../ledger/ledger.ts";
-import { pools } from "../ledger/testing/join-input.ts";
+import { pools, unnamed } from "../ledger/testing/join-input.ts";
 import {
   quiet,
   START,
@@ -640,7 +640,7 @@ describe("a pod that joins with its projected token", () => {
     expect((await joinAs<JoinAccepted>(node)).body).toEqual(body);
     const lost = createTestNode("worker-1-example");
     expectProblem(await joinAs(lost), "NODE_NAME_TAKEN", 409);
-    await fabric.ledger.removeIdentity(fabric.term, { nodeId, actor: "alice", reason: "" });
+    await fabric.ledger.removeIdentity(fabric.term, { nodeId, actor: "alice", reason: "", ...unnamed });
     expect((await joinAs(lost)).status).toBe(202);
     expectProblem(await joinAs(node), "REVOKED", 403);
   });

@@ -1,7 +1,7 @@
 /** What ledger.ts promises, on a real PostgreSQL. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { CertificateRecord, Identity, JoinDecision, JoinInput, Ledger } from "./ledger.ts";
-import { joinInput, pools, tokenSpec } from "./testing/join-input.ts";
+import { joinInput, pools, tokenSpec, unnamed } from "./testing/join-input.ts";
 import {
   openTestLedger,
   quiet,
@@ -138,7 +138,8 @@ describe("a deposed operator", () => {
       admitJoin: () => ledger.admitJoin(term, joinInput()),
       decideJoin: () => ledger.decideJoin(term, approval(requestId)),
       revokeIdentity: () => ledger.revokeIdentity(term, ending),
-      removeIdentity: () => ledger.removeIdentity(term, ending),
+      removeIdentity: () => ledger.removeIdentity(term, { ...ending, ...unnamed }),
+      releaseAddresses: () => ledger.releaseAddresses(term, 0),
       recordCertificate: () => ledger.recordCertificate(term, certificate(member.nodeId)),
       certificateExpiries: () => ledger.certificateExpiries(term),
       audit: () => ledger.audit(term, { actor: "a", action: "B", subject: "c" }),
@@ -355,7 +356,7 @@ describe("a join", () => {
     const { nodeId, fingerprint, nodeName } = await enrol();
     await ledger.revokeIdentity(term, { nodeId, actor: "alice", reason: "stolen" });
     await expect(admit({ fingerprint, nodeName })).rejects.toEqual(refusal("REVOKED"));
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "gone" });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "gone", ...unnamed });
     await expect(admit({ fingerprint, nodeName })).rejects.toEqual(refusal("REVOKED"));
   });
 });
@@ -450,7 +451,13 @@ describe("a decision", () => {
     await expect(deciding).rejects.toEqual(refusal("ADDRESS_POOL_EXHAUSTED"));
     expect((await ledger.joinRequest(second.requestId))?.decision).toBe("Pending");
 
-    await ledger.removeIdentity(term, { nodeId: nodeId ?? "", actor: "alice", reason: "retired" });
+    await ledger.removeIdentity(term, {
+      nodeId: nodeId ?? "",
+      actor: "alice",
+      reason: "retired",
+      ...unnamed,
+    });
+    await ledger.releaseAddresses(term, 0);
     const approved = await ledger.decideJoin(term, approval(second.requestId, { pools: tiny }));
     expect((await ledger.identity(approved.nodeId ?? ""))?.addresses.ipv4).toBe("100.96.0.2");
   });
@@ -471,19 +478,47 @@ describe("an identity", () => {
 
   it("once removed gives name and address back, and is still known", async () => {
     const { nodeId, nodeName, addresses } = await enrol();
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired" });
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "again" });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired", ...unnamed });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "again", ...unnamed });
     expect(await ledger.identities()).toEqual([]);
     expect(await ledger.identity(nodeId)).toMatchObject({ status: "Removed", reason: "retired" });
-    expect((await enrol({ nodeName })).addresses).toEqual(addresses);
+    expect((await enrol({ nodeName })).addresses).not.toEqual(addresses);
+    expect(await ledger.releaseAddresses(term, 0)).toBe(1);
+    expect((await enrol()).addresses).toEqual(addresses);
     const removals = (await ledger.listAudit(100)).filter(({ action }) => action === "NodeRemoved");
     expect(removals).toHaveLength(1);
+  });
+
+  it("keeps its address from others for as long as a snapshot can name it", async () => {
+    const [first, second] = [await enrol(), await enrol()];
+    const removal = { actor: "alice", reason: "", epoch: 7, heldUntil: START + 100 };
+    await ledger.removeIdentity(term, { ...removal, nodeId: first.nodeId });
+    await ledger.removeIdentity(term, { ...removal, nodeId: second.nodeId, epoch: 9 });
+    expect(await ledger.releaseAddresses(term, 6)).toBe(0);
+    expect(await ledger.releaseAddresses(term, 7)).toBe(1);
+    expect((await enrol()).addresses).toEqual(first.addresses);
+    expect((await enrol()).addresses).not.toEqual(second.addresses);
+    clock.now = START + 100;
+    expect(await ledger.releaseAddresses(term, 7)).toBe(1);
+    expect((await enrol()).addresses).toEqual(second.addresses);
+  });
+
+  it("removed with a good certificate must go on being refused", async () => {
+    const [withOne, without] = [await enrol(), await enrol()];
+    await ledger.recordCertificate(term, { ...certificate(withOne.nodeId), notAfter: START + 100 });
+    for (const { nodeId } of [withOne, without])
+      await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired", ...unnamed });
+    expect(await ledger.endedIdentities()).toMatchObject([{ nodeId: withOne.nodeId, reason: "retired" }]);
+    clock.now = START + 100 + 300;
+    expect(await ledger.endedIdentities()).toEqual([]);
   });
 
   it("must exist to end", async () => {
     const ending = { nodeId: randomUUID(), actor: "alice", reason: "?" };
     await expect(ledger.revokeIdentity(term, ending)).rejects.toEqual(refusal("IDENTITY_UNKNOWN"));
-    await expect(ledger.removeIdentity(term, ending)).rejects.toEqual(refusal("IDENTITY_UNKNOWN"));
+    await expect(ledger.removeIdentity(term, { ...ending, ...unnamed })).rejects.toEqual(
+      refusal("IDENTITY_UNKNOWN"),
+    );
   });
 });
 

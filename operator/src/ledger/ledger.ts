@@ -195,8 +195,20 @@ export interface Ledger {
   identity(nodeId: string): Promise<Identity | undefined>;
   /** Final and idempotent: the first reason stays. Throws FENCED, IDENTITY_UNKNOWN. */
   revokeIdentity(term: number, input: { nodeId: string; actor: string; reason: string }): Promise<Identity>;
-  /** Frees name and address. Final and idempotent. Throws FENCED, IDENTITY_UNKNOWN. */
-  removeIdentity(term: number, input: { nodeId: string; actor: string; reason: string }): Promise<Identity>;
+  /**
+   * Removed ones whose certificate is still good, give or take the skew of clocks: they must go on being refused.
+   */
+  endedIdentities(): Promise<Identity[]>;
+  /**
+   * Frees the name at once. The address is held until every member confirmed an epoch that does not name the node, or `heldUntil`,
+   * when nobody can live by an older snapshot (releaseAddresses). Final and idempotent. Throws FENCED, IDENTITY_UNKNOWN.
+   */
+  removeIdentity(
+    term: number,
+    input: { nodeId: string; actor: string; reason: string; epoch: number; heldUntil: number },
+  ): Promise<Identity>;
+  /** Frees the addresses of removed members that no snapshot names any more; returns how many. Throws FENCED. */
+  releaseAddresses(term: number, confirmedEpoch: number): Promise<number>;
 
   // Certificates
   /** Throws FENCED, IDENTITY_UNKNOWN, REVOKED: a certificate that is not recorded must not leave the operator. */

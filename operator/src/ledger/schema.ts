@@ -49,7 +49,12 @@ export interface Schema {
     createdAt: number;
     certificateNotAfter: Generated<number | null>;
   };
-  addresses: { ordinal: number; nodeId: string };
+  addresses: {
+    ordinal: number;
+    nodeId: string;
+    heldEpoch: Generated<number | null>;
+    heldUntil: Generated<number | null>;
+  };
   certificates: {
     serial: string;
     nodeId: string;

@@ -137,6 +137,8 @@ function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => vo
     onFenced,
     onEdition: () => triggers.edition(),
   });
+  const dismiss = (nodeId: string, message: string): Promise<boolean> =>
+    control.send(nodeId, { kind: "refused", body: { code: "REVOKED", message } });
   const make = (name: string, reconcile: ControllerInit["reconcile"]): Controller =>
     createController({ name, scope, reconcile, onFenced });
   const controllers: Controllers = {
@@ -144,7 +146,7 @@ function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => vo
       "cluster",
       reconcileCluster(scope, init.holder, term.epoch, () => publisher),
     ),
-    nodes: make("fabric-node", reconcileNode(scope, publisher)),
+    nodes: make("fabric-node", reconcileNode(scope, publisher, { dismiss })),
     assignments: make("role-assignment", reconcileAssignment(scope, publisher)),
     tokens: make("join-token", reconcileToken(scope)),
     requests: make(

@@ -1,6 +1,7 @@
 /** Which change makes which controller look again. The only place where this is said. */
 import type { ControlServer } from "../control/control-server.ts";
 import type { Aspect } from "../control/fleet.ts";
+import { confirmedByAll } from "../controllers/snapshot/confirmed.ts";
 import { createController } from "../controllers/controller.ts";
 import type { Scope } from "../controllers/scope.ts";
 import type { Publisher } from "../controllers/snapshot/publisher.ts";
@@ -61,6 +62,7 @@ export function connectTriggers({
     async reconcile(key) {
       await identities.refresh();
       if (key !== ALL) return undefined;
+      await ledger.releaseAddresses(scope.term, confirmedByAll(scope));
       const pending = await ledger.listJoinRequests({ decision: "Pending" });
       pending.forEach(({ requestId }) => requests.add(requestId));
       everything();

@@ -136,6 +136,9 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
     get epoch() {
       return edition?.epoch ?? null;
     },
+    get edition() {
+      return edition ? { epoch: edition.epoch, sinceMs: edition.sinceMs } : null;
+    },
     get compiled() {
       return edition?.compiled;
     },
