@@ -9,7 +9,6 @@
  */
 import { execFileSync } from "node:child_process";
 import {
-  chmodSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
@@ -22,7 +21,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAMS, TARBALL_MARK } from "../../cli/src/host/layout.ts";
 import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
-import { bundle } from "./bundle.ts";
+import { bundle } from "../images/bundle.ts";
+import { installProgram } from "../images/root-file-system.ts";
 
 /** Debian's names of the machines that Node is there for. */
 const DEBIAN_MACHINES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -37,8 +37,8 @@ export const machine: string = process.arch;
 export function layRelease(folder: string): void {
   const bin = join(folder, "bin");
   mkdirSync(bin, { recursive: true });
-  installProgram(process.execPath, join(bin, "node"));
-  installProgram(artifacts().engine, join(bin, "fabric-engine"));
+  installProgram(process.execPath, join(bin, "node"), "--strip-all");
+  installProgram(artifacts().engine, join(bin, "fabric-engine"), "--strip-debug");
   for (const [program, command] of [
     ["agent", "fabric-agent"],
     ["fabric", "fabric"],
@@ -48,13 +48,6 @@ export function layRelease(folder: string): void {
   }
   copyFileSync(join(repositoryRoot, "docs/install-off-cluster.md"), join(folder, "README.md"));
   copyFileSync(join(repositoryRoot, "LICENSE"), join(folder, "LICENSE"));
-}
-
-/** Without the symbols, which are half of Node. */
-function installProgram(from: string, to: string): void {
-  copyFileSync(from, to);
-  chmodSync(to, 0o755);
-  execFileSync("strip", ["--strip-all", to]);
 }
 
 /** Returns the file. `tar -C /opt -xzf` unpacks it. */
