@@ -22,6 +22,13 @@ describe("parseConfig", () => {
     ["stateDir", { stateDir: "relative" }],
     ["apiSocket", { apiSocket: `/${"x".repeat(120)}` }],
     ["join.server", { join: { server: "http://x", tokenFile: "/t" } }],
+    ["join", { join: { server: "https://x:8443" } }],
+    ["pinFile", { join: { server: "https://x:8443", serviceAccountTokenFile: "/t" } }],
+    ["tokenFile", { join: { server: "https://x:8443", tokenFile: "/t", pinFile: "/p" } }],
+    [
+      "tokenFile",
+      { join: { server: "https://x:8443", tokenFile: "/t", serviceAccountTokenFile: "/t", pinFile: "/p" } },
+    ],
     ["advertise", { advertise: ["example.com:7443"] }],
     ["listenPort", { listenPort: 0 }],
     ["suprise", { suprise: true }],
@@ -29,6 +36,27 @@ describe("parseConfig", () => {
     const parse = () => parseConfig(JSON.stringify({ ...minimal, ...overrides }));
     expect(parse).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
     expect(parse).toThrow(field);
+  });
+
+  it("takes the name from a Kubernetes Node, whatever the file says", () => {
+    const nameless = { ...minimal, nodeName: undefined };
+    for (const config of [minimal, nameless])
+      expect(parseConfig(JSON.stringify(config), "worker-1.example.net").nodeName).toBe(
+        "worker-1-example-net",
+      );
+    expect(() => parseConfig(JSON.stringify(nameless))).toThrow("nodeName");
+    expect(() => parseConfig(JSON.stringify(minimal), "Worker")).toThrow(
+      expect.objectContaining({
+        code: "CONFIG_INVALID",
+        message: expect.stringContaining("--node-name") as string,
+      }),
+    );
+    expect(() => parseConfig("[]", "worker-1")).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
+  });
+
+  it("takes a pod's files in place of a join token", () => {
+    const join = { server: "https://x:8443", serviceAccountTokenFile: "/t", pinFile: "/p" };
+    expect(parseConfig(JSON.stringify({ ...minimal, join })).join).toEqual({ ...join, requestedRoles: [] });
   });
 
   it("refuses what is not JSON", () => {

@@ -2,9 +2,11 @@
 import fs from "node:fs/promises";
 import {
   AddressError,
+  IdentityError,
   MAX_CANDIDATES,
   MAX_ENDPOINT_LENGTH,
   NODE_NAME_PATTERN,
+  nodeNameOf,
   parseEndpoint,
 } from "@saf/protocol";
 import { z } from "zod";
@@ -21,6 +23,7 @@ const socket = file.max(MAX_SOCKET_PATH);
 const endpoint = z.string().max(MAX_ENDPOINT_LENGTH).refine(isEndpoint, "<ip>:<port>");
 
 export const configSchema = z.strictObject({
+  /** The flag `--node-name` outranks it. */
   nodeName: z.string().regex(NODE_NAME_PATTERN),
   /** Everything the node remembers. One folder is one membership in one fabric cluster. */
   stateDir: file,
@@ -31,9 +34,18 @@ export const configSchema = z.strictObject({
     .strictObject({
       server: z.string().refine(isServer, "https://<host>:<port>"),
       /** Deleted once the node is a member. */
-      tokenFile: file,
+      tokenFile: file.optional(),
+      /** Instead of a join token: the pod's projected token, and the pin that a join token would carry. Read anew for each attempt. */
+      serviceAccountTokenFile: file.optional(),
+      pinFile: file.optional(),
       requestedRoles: z.array(z.string().min(1).max(32)).max(16).default([]),
     })
+    .refine(
+      ({ tokenFile, serviceAccountTokenFile, pinFile }) =>
+        (tokenFile === undefined) !== (serviceAccountTokenFile === undefined) &&
+        (serviceAccountTokenFile === undefined) === (pinFile === undefined),
+      "either tokenFile, or serviceAccountTokenFile with pinFile",
+    )
     .optional(),
   /** UDP port of the engine, as peers see it. */
   listenPort: z.int().min(1).max(65535).default(7443),
@@ -61,19 +73,25 @@ export const configSchema = z.strictObject({
 });
 export type AgentConfig = z.infer<typeof configSchema>;
 
-/** Throws AgentError CONFIG_INVALID with every fault in one message. */
-export function parseConfig(text: string): Readonly<AgentConfig> {
-  const parsed = configSchema.safeParse(parseJson(text));
+/**
+ * Throws AgentError CONFIG_INVALID with every fault in one message.
+ * @param kubernetesNode Name of the Kubernetes Node that the agent's pod runs on: one file then does for every node.
+ */
+export function parseConfig(text: string, kubernetesNode?: string): Readonly<AgentConfig> {
+  const json = parseJson(text);
+  const parsed = configSchema.safeParse(
+    kubernetesNode === undefined || !isObject(json) ? json : { ...json, nodeName: nameFrom(kubernetesNode) },
+  );
   if (!parsed.success) throw new AgentError("CONFIG_INVALID", z.prettifyError(parsed.error));
   return Object.freeze(parsed.data);
 }
 
 /** Throws AgentError CONFIG_INVALID. */
-export async function readConfig(path: string): Promise<Readonly<AgentConfig>> {
+export async function readConfig(path: string, kubernetesNode?: string): Promise<Readonly<AgentConfig>> {
   try {
     const { size } = await fs.stat(path);
     if (size > MAX_CONFIG_BYTES) throw new RangeError(`over ${MAX_CONFIG_BYTES} bytes`);
-    return parseConfig(await fs.readFile(path, "utf8"));
+    return parseConfig(await fs.readFile(path, "utf8"), kubernetesNode);
   } catch (cause) {
     if (cause instanceof AgentError) throw cause;
     throw new AgentError("CONFIG_INVALID", `cannot read ${path}`, { cause });
@@ -85,6 +103,19 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch (cause) {
     throw new AgentError("CONFIG_INVALID", "the configuration is not JSON", { cause });
+  }
+}
+
+function isObject(json: unknown): json is object {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+function nameFrom(kubernetesNode: string): string {
+  try {
+    return nodeNameOf(kubernetesNode);
+  } catch (cause) {
+    if (!(cause instanceof IdentityError)) throw cause;
+    throw new AgentError("CONFIG_INVALID", `--node-name: ${cause.message}`, { cause });
   }
 }
 

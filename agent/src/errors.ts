@@ -23,6 +23,8 @@ export type AgentErrorCode =
   | "MEMBERSHIP_INVALID"
   | "CERTIFICATE_INVALID"
   | "TOKEN_UNREADABLE"
+  /** The file with the pin of the fabric's authority is not there or holds none. */
+  | "PIN_UNREADABLE"
   | "ALREADY_ENROLLED"
   | "ENGINE_UNREACHABLE"
   /** Nobody but this program can ask the name server, because it may not have port 53. */

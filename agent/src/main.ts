@@ -1,5 +1,5 @@
 /**
- * fabric-agent: `node agent/src/main.ts --config <file.json>`. Composition only.
+ * fabric-agent: `node agent/src/main.ts --config <file.json> [--node-name <Kubernetes Node>]`. Composition only.
  *
  * Runs as an ordinary user without capabilities. SIGTERM and SIGINT end the agent alone: the engine keeps what it was told
  * until that expires, so that an upgrade drops no packet. The tunnel goes with the engine: when it is stopped, when the snapshot
@@ -20,10 +20,12 @@ import { createLog } from "./telemetry/log.ts";
 import { createRecentLines } from "./telemetry/recent-lines.ts";
 import { AGENT_VERSION } from "./version.ts";
 
+const USAGE = "usage: fabric-agent --config <file.json> [--node-name <name of the Kubernetes Node>]";
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { config: { type: "string" } } });
-  if (!values.config) throw new AgentError("CONFIG_INVALID", "usage: main.ts --config <file.json>");
-  const config = await readConfig(values.config);
+  const { config: file, "node-name": kubernetesNode } = readArguments();
+  if (!file) throw new AgentError("CONFIG_INVALID", USAGE);
+  const config = await readConfig(file, kubernetesNode);
   const recent = createRecentLines();
   const log = createLog(config.logLevel, config.nodeName, recent.add);
   const asked = signalled();
@@ -53,6 +55,14 @@ async function main(): Promise<void> {
   await telemetry?.close();
   await api.close();
   await agent.stop();
+}
+
+function readArguments(): { readonly config?: string; readonly "node-name"?: string } {
+  try {
+    return parseArgs({ options: { config: { type: "string" }, "node-name": { type: "string" } } }).values;
+  } catch (cause) {
+    throw new AgentError("CONFIG_INVALID", USAGE, { cause });
+  }
 }
 
 function signalled(): Promise<string> {

@@ -1,14 +1,17 @@
-/** The commands of `fabric` and their options. What they do lives beside: cluster/ over the Kubernetes API, node/ over the agent's local API. */
+/** The commands of `fabric` and their options. What they do lives beside: cluster/ over the Kubernetes API, node/ over the agent's local API, host/ with the host itself. */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { ROLES } from "@saf/crds";
+import { AddressError, MAX_CANDIDATES, parseEndpoint } from "@saf/protocol";
 import type { ClusterClient, ClusterOptions } from "./cluster/cluster-client.ts";
 import type { DecisionRequest } from "./cluster/decide.ts";
 import type { NewToken } from "./cluster/token.ts";
 import { asCliError, CliError, EXIT } from "./errors.ts";
 import { formatMoment, parseDuration } from "./format/duration.ts";
 import { formatBytes } from "./format/quantity.ts";
+import { PROGRAMS } from "./host/layout.ts";
+import type { NamesMode } from "./host/settings.ts";
 import { type Finding, renderFindings } from "./node/findings.ts";
-import { checkJoinOrder, joinAndWatch } from "./node/join.ts";
+import { checkJoinOrder, checkServer, joinAndWatch } from "./node/join.ts";
 import { connectLocalApi, DEFAULT_SOCKET, type LocalApi } from "./node/local-api.ts";
 import { renderPeers } from "./node/peers.ts";
 import { renderStatus } from "./node/status.ts";
@@ -62,6 +65,7 @@ function createProgram({ terminal, now }: Surroundings): Command {
   addTokenCommands(program, { options, print, terminal, now });
   addRequestCommands(program, { options, print, terminal, now });
   addNodeCommands(program, { options, print, terminal, now });
+  addHostCommands(program, { options, print, terminal, now });
   return program;
 }
 
@@ -246,6 +250,94 @@ function requirePassed(code: string, findings: readonly Finding[]): void {
   if (failed.length > 0) throw new CliError(code, `failed: ${failed.join(", ")}`, { exit: EXIT.failure });
 }
 
+interface InstallGiven extends TokenOptions {
+  nodeName?: string;
+  server?: string;
+  role: string[];
+  advertise: string[];
+  listenPort: number;
+  names: NamesMode;
+  programs: string;
+  reconfigure?: boolean;
+  start: boolean;
+  dryRun?: boolean;
+  root: string;
+}
+
+function addHostCommands(program: Command, context: CommandContext): void {
+  const programs = () =>
+    new Option("--programs <folder>", "where the programs are").default(PROGRAMS).argParser(absolutePath);
+  const root = () =>
+    new Option("--root <folder>", "the host's files are below this folder; nothing is started")
+      .default("/")
+      .argParser(absolutePath);
+  program
+    .command("install")
+    .description(
+      "make this host a node that systemd keeps running; said again, it mends what is not as it should be",
+    )
+    .option("--node-name <name>", "name of the node (default: the host's, dots as dashes)")
+    .option("--server <url>", "enrolment server, https://host:port, that the node asks by itself")
+    .option("--token-file <file>", "file that holds the join token; - is stdin")
+    .option("--token <token>", "the token itself; other users of this host can see it")
+    .addOption(
+      new Option("--role <role>", "role to ask for; may be repeated")
+        .argParser(collectRole)
+        .default([], "none"),
+    )
+    .addOption(
+      new Option("--advertise <ip:port>", "endpoint that no interface shows; may be repeated")
+        .argParser(collectEndpoint)
+        .default([], "none"),
+    )
+    .option("--listen-port <port>", "UDP port of the engine", parsePort, 7443)
+    .addOption(
+      new Option("--names <mode>", "how programs of this host learn names (docs/names.md)")
+        .choices(["auto", "resolv.conf", "serve", "off"])
+        .default("auto"),
+    )
+    .option("--reconfigure", "write the configuration anew, whatever is there")
+    .option("--no-start", "write the files alone")
+    .option("--dry-run", "only say what would be done")
+    .addOption(programs())
+    .addOption(root())
+    .action((given: InstallGiven) => installHere(context, given));
+  program
+    .command("uninstall")
+    .description("take the node away from this host, with everything that it made")
+    .option("--keep-state", "keep its key and membership: installed again, it is the same node")
+    .option("--dry-run", "only say what would be done")
+    .addOption(programs())
+    .addOption(root())
+    .action(async (given: { keepState?: boolean; dryRun?: boolean; programs: string; root: string }) => {
+      const { renderUninstalled, uninstall } = await import("./host/uninstall.ts");
+      const { keepState = false, dryRun = false, ...where } = given;
+      context.print(await uninstall({ ...where, keepState, dryRun }), renderUninstalled);
+    });
+}
+
+async function installHere(context: CommandContext, given: InstallGiven): Promise<void> {
+  const { install, renderInstalled } = await import("./host/install.ts");
+  const hasToken = given.token !== undefined || given.tokenFile !== undefined;
+  const { nodeName, server, role, advertise, listenPort, names, start, root } = given;
+  if (server !== undefined) checkServer(server);
+  const installed = await install({
+    nodeName,
+    server,
+    token: hasToken ? await readToken(given) : undefined,
+    roles: role,
+    advertise,
+    listenPort,
+    names,
+    programs: given.programs,
+    reconfigure: given.reconfigure ?? false,
+    start: start && root === "/",
+    dryRun: given.dryRun ?? false,
+    root,
+  });
+  context.print(installed, renderInstalled);
+}
+
 async function join(context: CommandContext, given: JoinOptions): Promise<void> {
   const order = { server: given.server, token: await readToken(given), requestedRoles: given.role };
   checkJoinOrder(order);
@@ -265,6 +357,28 @@ function parseUses(text: string): number {
   const uses = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (uses < 1 || uses > 1000) throw new InvalidArgumentError("A number between 1 and 1000.");
   return uses;
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("A port between 1 and 65535.");
+  return port;
+}
+
+function absolutePath(text: string): string {
+  if (!text.startsWith("/") || text.length > 4096) throw new InvalidArgumentError("An absolute path.");
+  return text === "/" ? text : text.replace(/\/+$/, "");
+}
+
+function collectEndpoint(text: string, before: string[]): string[] {
+  try {
+    parseEndpoint(text);
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    throw new InvalidArgumentError("An endpoint reads <ip>:<port>, IPv6 in brackets.");
+  }
+  if (before.length >= MAX_CANDIDATES) throw new InvalidArgumentError(`At most ${MAX_CANDIDATES} endpoints.`);
+  return [...before, text];
 }
 
 function durationSeconds(text: string): number {

@@ -4,8 +4,15 @@ export { SchemaError, type SchemaErrorCode } from "./errors.ts";
 export type { CustomResourceDefinition, KindDefinition, KubernetesObject } from "./schema/kind.ts";
 export type { Condition } from "./v1alpha1/condition.ts";
 export type { ObjectMeta } from "./v1alpha1/object-meta.ts";
+export { GROUP_LABEL_PREFIX, groupLabels } from "./v1alpha1/group-label.ts";
 export { ROLES, type Role } from "./v1alpha1/role.ts";
-export { clusterKind, type Cluster, type ClusterSpec, type ClusterStatus } from "./v1alpha1/cluster.ts";
+export {
+  clusterKind,
+  type Cluster,
+  type ClusterSpec,
+  type ClusterStatus,
+  type ServiceAccountPolicy,
+} from "./v1alpha1/cluster.ts";
 export {
   fabricNodeKind,
   type FabricNode,
@@ -30,6 +37,7 @@ export {
   type JoinRequest,
   type JoinRequestSpec,
   type JoinRequestStatus,
+  type PodAttestation,
 } from "./v1alpha1/join-request.ts";
 export { kinds } from "./v1alpha1/kinds.ts";
 export { generateManifests } from "./generate.ts";

@@ -72,7 +72,11 @@ export function layPrograms(image: ImageName, folder: string, base: string): voi
 }
 
 /** Symbols are for debuggers, of which an image has none; the engine keeps the names of its functions for a backtrace. */
-function installProgram(source: string, target: string, strip: "--strip-all" | "--strip-debug"): string {
+export function installProgram(
+  source: string,
+  target: string,
+  strip: "--strip-all" | "--strip-debug",
+): string {
   mkdirSync(dirname(target), { recursive: true });
   execFileSync("strip", [strip, "-o", target, realpathSync(source)]);
   chmodSync(target, 0o755);

@@ -12,6 +12,7 @@ export * from "./envelopes/envelope.ts";
 export * from "./identity/csr.ts";
 export * from "./identity/errors.ts";
 export * from "./identity/fingerprint.ts";
+export * from "./identity/node-name.ts";
 export * from "./identity/spiffe.ts";
 export * from "./ip/cidr.ts";
 export * from "./ip/endpoint.ts";

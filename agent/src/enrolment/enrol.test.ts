@@ -57,6 +57,7 @@ function start(
     facts: gatherFacts,
     capabilities: CAPABILITIES,
     candidates: () => ["192.0.2.7:7443"],
+    serviceAccount: null,
     clock: hurried,
     random: Math.random,
     onAccepted: async (requestId: string) => {

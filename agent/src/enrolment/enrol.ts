@@ -1,5 +1,5 @@
 /**
- * Becoming a member: from a join token to a checked identity.
+ * Becoming a member: from a join token, or a pod's service-account token, to a checked identity.
  *
  * 1. find the pinned authority (pinned-authority.ts); nothing secret before that
  * 2. POST the join request; the same key asks the same question, so repeating it is harmless
@@ -15,6 +15,7 @@ import {
   verifyTrustRoot,
   type Capabilities,
   type Facts,
+  type JoinBody,
   type JoinStatus,
   type TrustRootBody,
 } from "@saf/protocol";
@@ -28,6 +29,7 @@ import { nowSeconds, type Clock } from "../schedule/clock.ts";
 import { createEnrolmentClient, type EnrolmentClient } from "./enrolment-client.ts";
 import { findPinnedAuthority, type PinnedAuthority } from "./pinned-authority.ts";
 import { endsJoin } from "./retry-policy.ts";
+import type { ServiceAccount } from "./service-account.ts";
 import { parseServerAddress } from "./server-address.ts";
 
 export interface EnrolComponents {
@@ -36,6 +38,8 @@ export interface EnrolComponents {
   readonly facts: () => Facts;
   readonly capabilities: Capabilities;
   readonly candidates: () => readonly string[];
+  /** For an attempt without a join token. */
+  readonly serviceAccount: ServiceAccount | null;
   readonly clock: Clock;
   readonly random: () => number;
   /** The server took the request; called before the wait begins. */
@@ -75,8 +79,9 @@ export async function enrol(
       });
     } catch (error) {
       signal.throwIfAborted();
-      if (endsJoin(error, { accepted: requestId !== null, elapsedMs: clock.elapsedMs() - startedMs }))
-        throw error;
+      const elapsedMs = clock.elapsedMs() - startedMs;
+      const byToken = attempt.tokenId !== null;
+      if (endsJoin(error, { accepted: requestId !== null, byToken, elapsedMs })) throw error;
       if (error instanceof EnrolmentRefused && error.code === "NOT_FOUND") requestId = null; // ask again from the start
       onRetry(error);
     }
@@ -92,7 +97,8 @@ async function attemptOnce(
 ): Promise<Enrolled> {
   const { key, clock } = components;
   const server = parseServerAddress(attempt.server);
-  const authority = await findPinnedAuthority(server, attempt.pin, clock.nowMs(), signal);
+  const pin = attempt.pin ?? (await serviceAccountOf(components).pin());
+  const authority = await findPinnedAuthority(server, pin, clock.nowMs(), signal);
   const client = createEnrolmentClient({ server, authority, privateKey: key.privateKey, clock });
   try {
     const requestId = attempt.requestId ?? (await ask(client, attempt, authority, components, signal));
@@ -100,7 +106,7 @@ async function attemptOnce(
     if (attempt.requestId === null) await components.onAccepted(requestId);
     const decision = await decisionOf(client, requestId, components, signal);
     if (decision.state === "denied") return { decision: "denied", reason: decision.reason };
-    await components.onApproved(...(await checkApproval(decision, authority, attempt.pin, components)));
+    await components.onApproved(...(await checkApproval(decision, authority, pin, components)));
     return { decision: "approved" };
   } finally {
     client.close();
@@ -111,16 +117,14 @@ async function ask(
   client: EnrolmentClient,
   attempt: JoinAttempt,
   authority: PinnedAuthority,
-  { nodeName, key, facts, capabilities, candidates }: EnrolComponents,
+  components: EnrolComponents,
   signal: AbortSignal,
 ): Promise<string> {
-  if (attempt.secret === null)
-    throw new AgentError("TOKEN_UNREADABLE", "the token was already used and forgotten");
+  const { nodeName, key, facts, capabilities, candidates } = components;
   const accepted = await client.join(
     {
       trustDomain: authority.trustDomain,
-      tokenId: attempt.tokenId,
-      secret: attempt.secret,
+      ...(await proofFor(attempt, components)),
       nodeName,
       csr: await createCsr(key.pem, nodeName),
       facts: facts(),
@@ -131,6 +135,20 @@ async function ask(
     signal,
   );
   return accepted.requestId;
+}
+
+async function proofFor(
+  { tokenId, secret }: JoinAttempt,
+  components: EnrolComponents,
+): Promise<Pick<JoinBody, "tokenId" | "secret" | "serviceAccountToken">> {
+  if (tokenId === null) return { serviceAccountToken: await serviceAccountOf(components).token() };
+  if (secret !== null) return { tokenId, secret };
+  throw new AgentError("TOKEN_UNREADABLE", "the token was already used and forgotten");
+}
+
+function serviceAccountOf({ serviceAccount }: EnrolComponents): ServiceAccount {
+  if (serviceAccount) return serviceAccount;
+  throw new AgentError("TOKEN_UNREADABLE", "the configuration names no service-account token any more");
 }
 
 async function decisionOf(

@@ -84,6 +84,7 @@ function requireWithinValidity(certificate: X509Certificate, nowMs: number): voi
 }
 
 async function readChain({ host, port }: ServerAddress, signal: AbortSignal): Promise<X509Certificate[]> {
+  signal.throwIfAborted(); // before there is a promise that nobody would await
   const { promise, resolve, reject } = Promise.withResolvers<X509Certificate[]>();
   // Not verified by TLS on purpose: checkChain does, against the pin and nothing else.
   const socket = tls.connect({ host, port, rejectUnauthorized: false, minVersion: "TLSv1.3" });
@@ -97,7 +98,6 @@ async function readChain({ host, port }: ServerAddress, signal: AbortSignal): Pr
   socket.once("close", () => fail(new Error("closed during the handshake")));
   signal.addEventListener("abort", abort, { once: true });
   try {
-    signal.throwIfAborted();
     return await promise;
   } finally {
     signal.removeEventListener("abort", abort);

@@ -1,8 +1,9 @@
 import { AgentError, EnrolmentRefused, type AgentErrorCode } from "../errors.ts";
 import { endsJoin } from "./retry-policy.ts";
 
-const fresh = { accepted: false, elapsedMs: 0 };
-const accepted = { accepted: true, elapsedMs: 0 };
+const fresh = { accepted: false, byToken: true, elapsedMs: 0 };
+const accepted = { accepted: true, byToken: true, elapsedMs: 0 };
+const pod = { accepted: false, byToken: false, elapsedMs: 0 };
 const refused = (code: string, status: number) => new EnrolmentRefused(code, status, code);
 
 describe("endsJoin", () => {
@@ -33,7 +34,7 @@ describe("endsJoin", () => {
 
   it("gives a token that the ledger does not know yet a moment to arrive", () => {
     expect(endsJoin(refused("TOKEN_UNKNOWN", 401), fresh)).toBe(false);
-    expect(endsJoin(refused("TOKEN_UNKNOWN", 401), { accepted: false, elapsedMs: 31_000 })).toBe(true);
+    expect(endsJoin(refused("TOKEN_UNKNOWN", 401), { ...fresh, elapsedMs: 31_000 })).toBe(true);
   });
 
   it.each<[AgentErrorCode, boolean, boolean]>([
@@ -53,5 +54,28 @@ describe("endsJoin", () => {
     expect(endsJoin(refused("TOKEN_EXPIRED", 403), accepted)).toBe(false);
     expect(endsJoin(refused("NOT_FOUND", 404), accepted)).toBe(false);
     expect(endsJoin(refused("REVOKED", 403), accepted)).toBe(true);
+  });
+
+  it.each([
+    ["SERVICE_ACCOUNTS_OFF", 403],
+    ["SERVICE_ACCOUNT_TOKEN_REFUSED", 401],
+    ["SOURCE_NOT_NODE", 403],
+    ["POD_ALREADY_USED", 409],
+    ["NODE_NAME_TAKEN", 409],
+    ["WRONG_CLUSTER", 403],
+  ])("a pod waits through %s", (code, status) => {
+    expect(endsJoin(refused(code, status), pod)).toBe(false);
+  });
+
+  it.each<[AgentErrorCode, boolean]>([
+    ["TOKEN_UNREADABLE", false],
+    ["PIN_UNREADABLE", false],
+    ["PIN_MISMATCH", false],
+    ["SERVER_UNTRUSTED", false],
+    ["MEMBERSHIP_INVALID", true],
+  ])("a pod: %s ends it: %s", (code, ends) => {
+    expect(endsJoin(new AgentError(code, code), pod)).toBe(ends);
+    expect(endsJoin(refused("REVOKED", 403), pod)).toBe(true);
+    expect(endsJoin(new TypeError("a fault of ours"), pod)).toBe(true);
   });
 });

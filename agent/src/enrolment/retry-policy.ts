@@ -24,15 +24,22 @@ const UNUSABLE = new Set(["MEMBERSHIP_INVALID", "CERTIFICATE_INVALID"]);
 export interface JoinProgress {
   /** The server has taken the request: only its decision ends the wait. */
   readonly accepted: boolean;
+  /** It asked with a join token, not with its pod's service-account token. */
+  readonly byToken: boolean;
   /** Since the first attempt with this token. */
   readonly elapsedMs: number;
 }
 
-export function endsJoin(error: unknown, { accepted, elapsedMs }: JoinProgress): boolean {
+/**
+ * A pod waits through every refusal but the end of its key: what it asks with is renewed under it, and what stands in its way (a
+ * Cluster that does not allow it yet, an older node of its name) goes without anybody telling it.
+ */
+export function endsJoin(error: unknown, { accepted, byToken, elapsedMs }: JoinProgress): boolean {
   if (error instanceof AgentError) {
-    return accepted ? UNUSABLE.has(error.code) : !PASSING_LOCALLY.has(error.code);
+    return accepted || !byToken ? UNUSABLE.has(error.code) : !PASSING_LOCALLY.has(error.code);
   }
   if (!(error instanceof EnrolmentRefused)) return true;
+  if (!byToken) return error.code === "REVOKED";
   if (error.code === "TOKEN_UNKNOWN") return !accepted && elapsedMs > UNKNOWN_TOKEN_GRACE_MS;
   if (error.code === "REVOKED") return true;
   return !accepted && error.status < 500 && !PASSING.has(error.code);

@@ -36,8 +36,9 @@ export type Membership = z.infer<typeof membership>;
 export const joinAttempt = z.object({
   /** `https://host:port` */
   server: z.string().max(512),
-  tokenId: z.string().regex(TOKEN_ID_PATTERN),
-  pin: z.string().regex(PIN_PATTERN),
+  /** Of the join token, with its pin; both null: the node asks with its pod's service-account token, from the files that the configuration names. */
+  tokenId: z.string().regex(TOKEN_ID_PATTERN).nullable(),
+  pin: z.string().regex(PIN_PATTERN).nullable(),
   /** The token's secret, forgotten as soon as the attempt is decided. */
   secret: z.string().regex(PIN_PATTERN).nullable(),
   requestedRoles: z.array(z.string().max(32)).max(16),

@@ -255,6 +255,82 @@ describe("a node that joins", () => {
     await expect(fs.stat(tokenFile)).rejects.toMatchObject({ code: "ENOENT" });
   });
 
+  describe("as a pod", () => {
+    const files = () => ({
+      server: server.url,
+      serviceAccountTokenFile: path.join(folder, "sa-token"),
+      pinFile: path.join(folder, "pin"),
+    });
+    const write = (name: string, text: string) => fs.writeFile(path.join(folder, name), text);
+    const posts = () => server.requests.filter(({ method }) => method === "POST");
+    const member = () =>
+      until(
+        () => agent.status().nodeId,
+        (id) => id === nodeId,
+      );
+
+    it("joins with the token and the pin as they are by then, and leaves its files alone", async () => {
+      server.decide(approve);
+      agent = newAgent({ join: files() });
+      await agent.start();
+      const waiting = await until(
+        () => agent.status(),
+        ({ reasonCode }) => reasonCode === "PIN_UNREADABLE",
+      );
+      expect(waiting).toMatchObject({ state: "joining", join: { tokenId: null, requestId: null } });
+      server.answerNext(problemOf("SERVICE_ACCOUNT_TOKEN_REFUSED", 401));
+      await write("pin", `${authority.pin}\n`);
+      await write("sa-token", "old.pod.token");
+      await until(
+        () => agent.status().reasonCode,
+        (code) => code === "SERVICE_ACCOUNT_TOKEN_REFUSED",
+      );
+      await write("sa-token", "new.pod.token\n");
+      await member();
+      expect(posts().map(({ body }) => body?.serviceAccountToken)).toEqual([
+        "old.pod.token",
+        "new.pod.token",
+      ]);
+      expect(posts()[0]?.body).not.toHaveProperty("secret");
+      expect((await fs.readdir(folder)).sort()).toEqual(["pin", "sa-token", "state"]);
+    });
+
+    it("asks its own pending question again after a restart, and lives on as a member without asking", async () => {
+      await write("pin", authority.pin);
+      await write("sa-token", "a.pod.token");
+      agent = newAgent({ join: files() });
+      await agent.start();
+      await state("pending");
+      await restart({ join: files() });
+      await state("pending");
+      server.decide(approve);
+      await restart({ join: files() });
+      await member();
+      expect(posts()).toHaveLength(1);
+      await restart({ join: files() });
+      expect(agent.status().nodeId).toBe(nodeId);
+      expect(posts()).toHaveLength(1);
+    });
+
+    it("whose membership was revoked asks again with another key when its successor starts", async () => {
+      await write("pin", authority.pin);
+      await write("sa-token", "a.pod.token");
+      agent = newAgent({ join: files() });
+      server.decide(approve);
+      await agent.start();
+      await member();
+      engine.ready("operator");
+      const { fingerprint } = agent.status();
+      engine.say("refused", { code: "REVOKED", message: "its FabricNode was deleted" });
+      await state("revoked");
+      server.decide(async () => ({ state: "pending" }));
+      await restart({ join: files() });
+      const pending = await state("pending");
+      expect(pending.fingerprint).not.toBe(fingerprint);
+      expect(posts()).toHaveLength(2);
+    });
+  });
+
   it("is not joined over", async () => {
     await becomeRunning();
     await expect(join()).rejects.toMatchObject({ code: "ALREADY_ENROLLED" });

@@ -15,6 +15,7 @@ import { gatherCandidates, type Interfaces } from "../candidates/candidates.ts";
 import type { AgentConfig } from "../config.ts";
 import { trustedDocuments, type TrustedDocuments } from "../documents/trusted-documents.ts";
 import { createJoinRunner, type JoinRunner } from "../enrolment/join-runner.ts";
+import { serviceAccountFrom, type ServiceAccount } from "../enrolment/service-account.ts";
 import { createEngineLink, type ConnectEngine, type EngineLink } from "../engine-link/engine-link.ts";
 import { AgentError, codeOf } from "../errors.ts";
 import { CAPABILITIES, gatherFacts } from "../facts/facts.ts";
@@ -97,6 +98,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
       facts: gatherFacts,
       capabilities: CAPABILITIES,
       candidates: () => candidates,
+      serviceAccount: serviceAccountOf(config),
       clock,
       random,
     },
@@ -155,7 +157,9 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     const attempt = await joins.load();
     const offered = await readOfferedToken();
     const { fingerprint } = key;
-    switch (startingPoint({ membership, attempt, fingerprint, offeredTokenId: offered?.id ?? null })) {
+    const byServiceAccount = serviceAccountOf(config) !== null;
+    const offeredTokenId = offered?.id ?? null;
+    switch (startingPoint({ membership, attempt, fingerprint, offeredTokenId, byServiceAccount })) {
       case "resumeJoin":
         return joins.resume(key);
       case "live":
@@ -165,7 +169,9 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
       case "denied":
         return reporter.event({ type: "joinDenied", reason: attempt?.denied?.reason ?? "" });
       case "join":
-        return offered ? joinByConfiguration(offered) : undefined;
+        // A key whose membership is over is never asked for again.
+        if (membership?.revoked) key = await makeNodeKey(folders.identity);
+        return joinByConfiguration(offered);
       case "idle":
         return undefined;
     }
@@ -213,24 +219,27 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     if (member && state !== "revoked" && state !== "expired") {
       throw new AgentError("ALREADY_ENROLLED", `this node is a member of ${member.membership.trustDomain}`);
     }
-    await beginJoin({ server, token, requestedRoles });
+    await beginJoin({ server, requestedRoles }, token);
     return { state: reporter.told.state };
   }
 
-  async function joinByConfiguration(token: JoinToken): Promise<void> {
+  async function joinByConfiguration(token: JoinToken | null): Promise<void> {
     if (!config.join) return;
-    await beginJoin({ ...config.join, token }).catch((error: unknown) => {
+    await beginJoin(config.join, token).catch((error: unknown) => {
       reporter.event({ type: "joinRefused", reason: reporter.error(error, "join") });
     });
   }
 
-  async function beginJoin({ server, token, requestedRoles }: JoinRequest): Promise<void> {
+  async function beginJoin(
+    { server, requestedRoles }: Pick<JoinRequest, "server" | "requestedRoles">,
+    token: JoinToken | null,
+  ): Promise<void> {
     await joins.stop();
     // An identity that is over is never asked for again: its key goes with it.
     if (!key || member?.membership.revoked) key = await makeNodeKey(folders.identity);
     member = null;
     link.sync();
-    const { id: tokenId, secret, pin } = token;
+    const { id: tokenId, secret, pin } = token ?? { id: null, secret: null, pin: null };
     const asked = { server, tokenId, secret, pin, requestedRoles: [...requestedRoles] };
     await joins.begin({ ...asked, requestId: null, denied: null } satisfies JoinAttempt, key);
   }
@@ -244,7 +253,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   }
 
   async function readOfferedToken(): Promise<JoinToken | null> {
-    if (!config.join) return null;
+    if (config.join?.tokenFile === undefined) return null;
     try {
       return parseToken(await fs.readFile(config.join.tokenFile, "utf8"));
     } catch (cause) {
@@ -256,7 +265,7 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
   }
 
   async function forgetTokenFile(): Promise<void> {
-    if (!config.join) return;
+    if (config.join?.tokenFile === undefined) return;
     await fs.rm(config.join.tokenFile, { force: true }).catch((cause: unknown) => {
       reporter.error(new AgentError("STATE_WRITE_FAILED", "cannot delete the token file", { cause }), "join");
     });
@@ -455,4 +464,10 @@ export function createNodeAgent(components: NodeAgentComponents): NodeAgent {
     ready: () => readiness(statusNow()),
     metrics: tellMetrics,
   };
+}
+
+function serviceAccountOf({ join }: Pick<AgentConfig, "join">): ServiceAccount | null {
+  const { serviceAccountTokenFile, pinFile } = join ?? {};
+  if (serviceAccountTokenFile === undefined || pinFile === undefined) return null;
+  return serviceAccountFrom({ serviceAccountTokenFile, pinFile });
 }

@@ -8,15 +8,21 @@ export interface Found {
   readonly fingerprint: string;
   /** Id of the token that the configuration offers. */
   readonly offeredTokenId: string | null;
+  /** The configuration says to join with the pod's service-account token. */
+  readonly byServiceAccount: boolean;
 }
 
 export type StartingPoint = "live" | "keyLost" | "resumeJoin" | "join" | "denied" | "idle";
 
-export function startingPoint({ membership, attempt, fingerprint, offeredTokenId }: Found): StartingPoint {
+export function startingPoint(found: Found): StartingPoint {
+  const { membership, attempt, fingerprint, offeredTokenId, byServiceAccount } = found;
   // An undecided attempt goes first: it began after the membership that it is to replace.
   if (attempt && !attempt.denied) return "resumeJoin";
-  if (membership) return membership.revoked || membership.fingerprint === fingerprint ? "live" : "keyLost";
+  const over = membership && (membership.revoked !== null || membership.fingerprint !== fingerprint);
+  // A pod's successor asks anew for a host whose membership is over. The operator refuses it while the old node's name stands.
+  if (membership && !(over && byServiceAccount))
+    return membership.revoked || membership.fingerprint === fingerprint ? "live" : "keyLost";
   // A denial stands until someone offers another token.
   if (attempt?.denied && (offeredTokenId === null || offeredTokenId === attempt.tokenId)) return "denied";
-  return offeredTokenId === null ? "idle" : "join";
+  return offeredTokenId === null && !byServiceAccount ? "idle" : "join";
 }

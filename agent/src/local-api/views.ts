@@ -58,7 +58,8 @@ export interface StatusView {
   /** The join in progress, or the one that was denied. */
   readonly join: {
     readonly server: string;
-    readonly tokenId: string;
+    /** Null: with the pod's service-account token. */
+    readonly tokenId: string | null;
     readonly requestId: string | null;
   } | null;
   readonly documents: { readonly accepted: number; readonly refused: Readonly<Record<string, number>> };

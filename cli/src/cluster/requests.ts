@@ -33,7 +33,7 @@ export function renderJoinRequests(requests: readonly JoinRequest[], nowSeconds:
       decisionOf(request),
       status?.decidedBy,
       spec.fingerprint.slice(0, FINGERPRINT_SHOWN),
-      spec.tokenName,
+      spec.tokenName ?? podOf(request),
       spec.requestedRoles.join(","),
       status?.reason,
       formatDuration(nowSeconds - Date.parse(metadata.creationTimestamp ?? "") / 1000),
@@ -41,6 +41,11 @@ export function renderJoinRequests(requests: readonly JoinRequest[], nowSeconds:
   });
   const headers = ["REQUEST", "NODE", "DECISION", "BY", "FINGERPRINT", "TOKEN", "ROLES", "REASON", "AGE"];
   return formatTable(headers, rows);
+}
+
+function podOf({ spec }: JoinRequest): string | undefined {
+  const { pod } = spec.attestation;
+  return pod && `pod ${pod.namespace}/${pod.name}`;
 }
 
 function pendingFirstThenOldest(a: JoinRequest, b: JoinRequest): number {

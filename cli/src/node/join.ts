@@ -21,10 +21,15 @@ const POLL_MS = 250;
 
 const MEMBER: ReadonlySet<NodeState> = new Set(["running", "degraded"]);
 
+/** Throws USAGE. */
+export function checkServer(server: string): void {
+  const url = server.length <= 512 ? URL.parse(server) : null;
+  if (url?.protocol !== "https:") throw usageError("the server reads https://<host>:<port>");
+}
+
 /** Throws USAGE for a server or token that cannot be right, before the agent is bothered. The token is never repeated. */
 export function checkJoinOrder(order: JoinOrder): void {
-  const url = order.server.length <= 512 ? URL.parse(order.server) : null;
-  if (url?.protocol !== "https:") throw usageError("the server reads https://<host>:<port>");
+  checkServer(order.server);
   try {
     parseToken(order.token);
   } catch (error) {

@@ -41,7 +41,7 @@ function joinFields({ join }: StatusView): (readonly [string, Cell])[] {
   return [
     [
       "Join",
-      `${join.server} with token ${join.tokenId}${join.requestId ? `, request ${join.requestId}` : ""}`,
+      `${join.server} with ${join.tokenId === null ? "its service account" : `token ${join.tokenId}`}${join.requestId ? `, request ${join.requestId}` : ""}`,
     ],
   ];
 }

@@ -76,6 +76,16 @@ const cluster = {
 };
 const node = { nodeId: "3b1c2f0e-7d7a-4d55-9a3e-0f6f4f2a9c11", fingerprint: "ab".repeat(32) };
 const token = { tokenHash: `sha256:${"s".repeat(22)}:${"h".repeat(43)}`, expiresAt: "2030-01-01T00:00:00Z" };
+const pod = {
+  namespace: "home",
+  name: "agent-x7",
+  uid: "0d9c",
+  serviceAccount: "fabric-agent",
+  audience: "fabric-enrolment",
+  node: "worker-1",
+  source: "192.0.2.7",
+  fromNode: true,
+};
 const request = {
   nodeName: "usa-3",
   fingerprint: "cd".repeat(32),
@@ -168,6 +178,11 @@ describe("manifests and examples", () => {
 describe("objects that are refused when they are made", () => {
   const pools = (change: object) => ({ ...cluster, addressPools: { ...cluster.addressPools, ...change } });
   const endpoints = (change: object) => ({ ...cluster, endpoints: { ...cluster.endpoints, ...change } });
+  const account = { name: "fabric-agent", namespace: "home" };
+  const accounts = (change: object) => ({
+    ...cluster,
+    enrolment: { serviceAccounts: [{ ...account, ...change }] },
+  });
   const rules = (rule: object) => ({ ...cluster, trafficRules: [rule] });
   it.each<[why: string, kind: string, name: string, spec: object, message: string]>([
     ["pool with host bits", "Cluster", "c", pools({ ipv4: "100.96.0.1/16" }), "without host bits"],
@@ -222,11 +237,45 @@ describe("objects that are refused when they are made", () => {
       rules({ class: "control", dscp: [64] }),
       "less than or equal to 63",
     ],
+    [
+      "the API server's own audience",
+      "Cluster",
+      "c",
+      accounts({ audience: "https://kubernetes.default.svc" }),
+      "use one of its own, e.g. fabric-enrolment",
+    ],
+    [
+      "an account without a namespace",
+      "Cluster",
+      "c",
+      accounts({ namespace: undefined }),
+      "namespace: Required",
+    ],
+    ["an account of any name", "Cluster", "c", accounts({ name: "*" }), "name: Invalid"],
+    ["a misspelt source", "Cluster", "c", accounts({ sourceAddress: "node" }), "Unsupported value"],
+    [
+      "an account twice for one audience",
+      "Cluster",
+      "c",
+      { ...cluster, enrolment: { serviceAccounts: [account, { ...account, autoApprove: true }] } },
+      "Duplicate value",
+    ],
     ["node name with a dot", "FabricNode", "a.b", node, "DNS label"],
     ["node name of 64", "FabricNode", "a".repeat(64), node, "DNS label"],
     ["node id that is no UUID", "FabricNode", "a", { ...node, nodeId: "x".repeat(36) }, "nodeId"],
     ["revoked without reason", "FabricNode", "a", { ...node, revoked: {} }, "revoked.reason: Required"],
     ["long reason", "FabricNode", "a", { ...node, revoked: { reason: "x".repeat(257) } }, "more than 256"],
+    ["a folder with a dot", "FabricNode", "a", { ...node, groups: ["site/a.b"] }, "groups"],
+    ["a folder without a name", "FabricNode", "a", { ...node, groups: ["site//rack"] }, "groups"],
+    ["a folder too deep", "FabricNode", "a", { ...node, groups: ["a/b/c/d/e/f/g/h/i"] }, "groups"],
+    ["a folder twice", "FabricNode", "a", { ...node, groups: ["site", "site"] }, "Duplicate value"],
+    [
+      "a role for a folder",
+      "RoleAssignment",
+      "r",
+      { role: "relay", nodeSelector: { matchLabels: { "groups.fabric.saf.dev/site.berlin": "" } } },
+      "folders are no permission: choose by a label of your own",
+    ],
     ["neither name nor selector", "RoleAssignment", "r", { role: "relay" }, "exactly one of"],
     [
       "name and selector",
@@ -269,6 +318,27 @@ describe("objects that are refused when they are made", () => {
       "j",
       { ...request, attestation: { type: "Trust" } },
       "Unsupported",
+    ],
+    [
+      "a pod that proved nothing",
+      "JoinRequest",
+      "j",
+      { ...request, attestation: { type: "JoinToken", pod } },
+      "pod belongs to",
+    ],
+    [
+      "a pod's proof without the pod",
+      "JoinRequest",
+      "j",
+      { ...request, attestation: { type: "ServiceAccount" } },
+      "pod belongs to",
+    ],
+    [
+      "a pod with a join token",
+      "JoinRequest",
+      "j",
+      { ...request, attestation: { type: "ServiceAccount", pod } },
+      "tokenName belongs to",
     ],
     ["no spec", "JoinRequest", "j", {}, "Required value"],
   ])("%s", async (_, kind, name, spec, message) => {
@@ -319,6 +389,8 @@ describe("changes that are refused", () => {
     ["nodeName", { nodeName: "usa-4" }],
     ["fingerprint", { fingerprint: "ef".repeat(32) }],
     ["tokenName", { tokenName: "rack-8" }],
+    ["tokenName, removed", { tokenName: null }],
+    ["attestation", { attestation: { type: "ServiceAccount", pod } }],
     ["requestedRoles", { requestedRoles: ["exit"] }],
     ["requestedRoles, removed", { requestedRoles: null }],
     ["area, added", { area: "usa" }],
@@ -455,6 +527,7 @@ describe("kubectl", () => {
       "ROLES",
       "PEERS",
       "VERSION",
+      "GROUPS",
       "IPV4",
       "IPV6",
       "NAT",

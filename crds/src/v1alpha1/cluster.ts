@@ -4,6 +4,7 @@ import { defineKind } from "../schema/kind.ts";
 import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
 import {
   counter,
+  dnsLabel,
   dnsName,
   immutable,
   nameIsLabel,
@@ -11,6 +12,7 @@ import {
   observedGeneration,
   socketAddress,
 } from "./fields.ts";
+import { role } from "./role.ts";
 
 const HOST = String.raw`([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])`;
 
@@ -82,6 +84,62 @@ const endpoints = z
     }),
   })
   .meta({ description: "Addresses under which the operator is reachable from nodes." });
+
+const serviceAccount = z
+  .object({
+    name: dnsName.meta({ description: "Name of the ServiceAccount that the agents' pods run as." }),
+    namespace: dnsLabel.meta({
+      description:
+        "Its namespace. In another namespace than the operator's own the operator needs the right to get pods there.",
+    }),
+    audience: z
+      .string()
+      .min(1)
+      .max(253)
+      .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.:/]*[A-Za-z0-9])?$/)
+      .default("fabric-enrolment")
+      .meta({
+        description:
+          "Audience that the pods' projected tokens are made for. A token for anything else is refused, the API server's own included.",
+      }),
+    autoApprove: z.boolean().default(false).meta({
+      description:
+        "Lets a pod's node in without a person once the API server has vouched for its token. Otherwise its JoinRequest waits for an approval.",
+    }),
+    sourceAddress: z.enum(["Node", "Any"]).default("Node").meta({
+      description:
+        "Where a request may come from. Node: an address of the Node that the pod runs on, or of that Node's pod range. Any: from everywhere, for where address translation hides nodes; a stolen token could then be used from elsewhere.",
+    }),
+    allowedRoles: z.array(role).max(16).optional().meta({
+      description: "Roles that these nodes may ask for. None when empty.",
+      "x-kubernetes-list-type": "set",
+    }),
+  })
+  .meta({
+    "x-kubernetes-validations": [
+      {
+        rule: "self.audience != 'https://kubernetes.default.svc' && self.audience != 'https://kubernetes.default.svc.cluster.local'",
+        message:
+          "the audience must not be the API server's own, or every token of the ServiceAccount could enrol: use one of its own, e.g. fabric-enrolment, in the pods' projected volume too",
+      },
+    ],
+  });
+
+const enrolment = z
+  .object({
+    serviceAccounts: z
+      .array(serviceAccount)
+      .max(16)
+      .optional()
+      .meta({
+        description:
+          "ServiceAccounts whose pods may ask to join with their projected token, one entry for each audience. None when empty.",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["namespace", "name", "audience"],
+      }),
+  })
+  .optional()
+  .meta({ description: "Who may ask to join besides the holders of join tokens." });
 
 const certificates = z
   .object({
@@ -196,6 +254,7 @@ const spec = z
     }),
     addressPools,
     endpoints,
+    enrolment,
     certificates,
     documents,
     tunnel,
@@ -291,6 +350,7 @@ export const clusterKind = defineKind({
   ],
 });
 
+export type ServiceAccountPolicy = z.output<typeof serviceAccount>;
 export type ClusterSpec = z.output<typeof spec>;
 export type ClusterStatus = z.output<typeof status>;
 export type Cluster = ReturnType<typeof clusterKind.validate>;

@@ -7,6 +7,7 @@ import {
   dateTime,
   fingerprint,
   groupName,
+  groupPath,
   immutable,
   ipv4Address,
   ipv6Address,
@@ -32,6 +33,11 @@ const spec = z
     area: groupName
       .optional()
       .meta({ description: "Failure domain that the node stands in, e.g. a region or a site." }),
+    groups: z.array(groupPath).max(16).optional().meta({
+      description:
+        "Folders that the node is listed in, e.g. site/berlin/rack-7, customer/acme, ring/early. The operator labels the node with each of them and each folder above: kubectl get fn -l groups.fabric.saf.dev/site.berlin lists all that lies in site/berlin. Never a permission.",
+      "x-kubernetes-list-type": "set",
+    }),
     localityGroup: groupName.optional().meta({
       description:
         "Nodes with the same value share a private network and may reach each other by private addresses. Derived when empty.",
@@ -64,7 +70,7 @@ const status = z
   .object({
     observedGeneration,
     conditions: conditions(
-      "Ready sums up; its reason names the first thing that is in the way, e.g. AwaitingNode, Joining, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part holds.",
+      "Ready sums up; its reason names the first thing that is in the way, e.g. AwaitingNode, Joining, HeartbeatStale, SnapshotStale, PeersUnreachable, Suspended, Leaving or Revoked. Approved, IdentityValid, Connected and SnapshotFresh say which part holds.",
     ),
     addresses: z
       .object({
@@ -123,6 +129,11 @@ const status = z
       .meta({ description: "The node's newest certificate." }),
     summary: z
       .object({
+        groups: z
+          .string()
+          .max(1100)
+          .optional()
+          .meta({ description: "Folders, e.g. customer/acme,site/berlin/rack-7." }),
         roles: z.string().max(256).optional().meta({ description: "Roles in force, e.g. relay,exit." }),
         peers: z
           .string()
@@ -162,6 +173,13 @@ export const fabricNodeKind = defineKind({
       description: "Peers with a live direct session, of those that it should know.",
     },
     { name: "Version", type: "string", jsonPath: ".status.version", description: "Version of the agent." },
+    {
+      name: "Groups",
+      type: "string",
+      jsonPath: ".status.summary.groups",
+      description: "Folders that it is listed in.",
+      priority: 1,
+    },
     {
       name: "IPv4",
       type: "string",

@@ -25,6 +25,13 @@ export const groupName = z
   .max(63)
   .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/);
 
+/** A folder below folders: each one becomes a label's name, with dots for the slashes, which has at most 63 characters. */
+export const groupPath = z
+  .string()
+  .min(1)
+  .max(63)
+  .regex(new RegExp(`^${DNS_LABEL}(/${DNS_LABEL}){0,7}$`));
+
 export const dateTime = z.iso.datetime({ offset: true });
 
 /** Lower-case hex SHA-256 of a public key's SPKI DER. */

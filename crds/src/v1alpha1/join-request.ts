@@ -37,6 +37,19 @@ const facts = z
     "x-kubernetes-validations": immutable("facts"),
   });
 
+const pod = z
+  .object({
+    namespace: dnsLabel.meta({ description: "Namespace of the pod and of its ServiceAccount." }),
+    name: z.string().min(1).max(253).meta({ description: "Name of the pod." }),
+    uid: z.string().min(1).max(63).meta({ description: "UID of the pod: it may ask with one key only." }),
+    serviceAccount: z.string().min(1).max(253).meta({ description: "ServiceAccount that it runs as." }),
+    audience: z.string().min(1).max(253).meta({ description: "Audience of its token." }),
+    node: z.string().min(1).max(253).meta({ description: "Kubernetes Node that it runs on." }),
+    source: z.string().min(1).max(45).meta({ description: "Address that it asked from." }),
+    fromNode: z.boolean().meta({ description: "Whether that is an address of its Node." }),
+  })
+  .meta({ description: "The pod whose projected token it came with, as the API server knows it." });
+
 const approval = z.object({
   user: userName.meta({
     description: "Who decides: your own user name. The API server refuses an entry for anybody else.",
@@ -56,10 +69,9 @@ const spec = z
         "Hex SHA-256 of the host's public key (SPKI). Compare it with what `fabric status` shows there.",
       "x-kubernetes-validations": immutable("fingerprint"),
     }),
-    tokenName: dnsLabel.meta({
-      description: "JoinToken that it came with.",
-      "x-kubernetes-validations": immutable("tokenName"),
-    }),
+    tokenName: dnsLabel
+      .optional()
+      .meta({ description: "JoinToken that it came with. Only with attestation JoinToken." }),
     requestedRoles: z
       .array(role)
       .max(16)
@@ -92,10 +104,22 @@ const spec = z
         "x-kubernetes-list-type": "atomic",
       }),
     attestation: z
-      .object({ type: z.enum(["JoinToken"]).meta({ description: "JoinToken: it knew the token's secret." }) })
+      .object({
+        type: z.enum(["JoinToken", "ServiceAccount"]).meta({
+          description:
+            "JoinToken: it knew the token's secret. ServiceAccount: the API server vouched for the token of the pod that asked.",
+        }),
+        pod: pod.optional(),
+      })
       .meta({
         description: "How the request was proved to be allowed.",
-        "x-kubernetes-validations": immutable("attestation"),
+        "x-kubernetes-validations": [
+          ...immutable("attestation"),
+          {
+            rule: "(self.type == 'ServiceAccount') == has(self.pod)",
+            message: "pod belongs to the attestation ServiceAccount, and only to that",
+          },
+        ],
       }),
     approvals: z
       .array(approval)
@@ -116,6 +140,15 @@ const spec = z
         message: "area cannot be changed",
         reason: "FieldValueForbidden",
       },
+      {
+        rule: unchanged("tokenName"),
+        message: "tokenName cannot be changed",
+        reason: "FieldValueForbidden",
+      },
+      {
+        rule: "(self.attestation.type == 'JoinToken') == has(self.tokenName)",
+        message: "tokenName belongs to the attestation JoinToken, and only to that",
+      },
     ],
   });
 
@@ -129,7 +162,10 @@ const status = z
       .enum(["Pending", "Approved", "Denied"])
       .optional()
       .meta({ description: "Pending until a person decided. The first decision is final." }),
-    decidedBy: userName.optional().meta({ description: "Who decided, as the API server knows them." }),
+    decidedBy: userName.optional().meta({
+      description:
+        "Who decided, as the API server knows them; policy/serviceaccount/<namespace>/<name> when the Cluster's enrolment policy did.",
+    }),
     decidedAt: dateTime.optional().meta({ description: "When." }),
     reason: z.string().max(256).optional().meta({ description: "Why, in the words of who decided." }),
     nodeId: uuid.optional().meta({ description: "Id of the node, once approved." }),
@@ -170,5 +206,6 @@ export const joinRequestKind = defineKind({
 
 export type JoinRequestSpec = z.output<typeof spec>;
 export type JoinRequestStatus = z.output<typeof status>;
+export type PodAttestation = z.output<typeof pod>;
 export type Approval = z.output<typeof approval>;
 export type JoinRequest = ReturnType<typeof joinRequestKind.validate>;

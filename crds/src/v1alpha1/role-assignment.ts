@@ -3,6 +3,7 @@ import { z } from "zod";
 import { defineKind } from "../schema/kind.ts";
 import { ageColumn, conditions, readyColumn, reasonColumn } from "./condition.ts";
 import { counter, dateTime, dnsLabel, nodeCount, observedGeneration } from "./fields.ts";
+import { GROUP_LABEL_PREFIX } from "./group-label.ts";
 import { role } from "./role.ts";
 
 const spec = z
@@ -25,6 +26,10 @@ const spec = z
             "x-kubernetes-validations": [
               { rule: "size(self) > 0", message: "must name at least one label" },
               { rule: "self.all(key, size(key) <= 317)", message: "a label key has at most 317 characters" },
+              {
+                rule: `self.all(key, !key.startsWith('${GROUP_LABEL_PREFIX}'))`,
+                message: `folders are no permission: choose by a label of your own, not by ${GROUP_LABEL_PREFIX}…`,
+              },
             ],
           }),
       })

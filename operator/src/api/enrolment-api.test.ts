@@ -24,7 +24,7 @@ import {
   type JoinStatus,
 } from "@saf/protocol";
 import type { TokenSpec } from "../ledger/ledger.ts";
-import { pools } from "../ledger/testing/join-input.ts";
+import { pools, unnamed } from "../ledger/testing/join-input.ts";
 import {
   quiet,
   START,
@@ -39,6 +39,15 @@ import {
   type TestFabric,
   type TestNode,
 } from "../authority/testing/test-fabric.ts";
+import {
+  createTestAttestor,
+  createWorld,
+  kubernetesNode,
+  pod,
+  policy,
+  reviewed,
+  type World,
+} from "../attestation/testing/test-attestor.ts";
 import { startEnrolmentApi, type EnrolmentApi, type EnrolmentApiInit } from "./enrolment-api.ts";
 import {
   createEnrolmentClient,
@@ -58,6 +67,7 @@ let node: TestNode;
 let api: EnrolmentApi;
 let client: EnrolmentClient;
 let joined: string[];
+let world: World;
 const ending: (() => unknown)[] = [];
 
 beforeAll(async () => {
@@ -70,6 +80,7 @@ beforeEach(async () => {
   token = await addToken(fabric);
   node = createTestNode();
   joined = [];
+  world = createWorld({ policies: [] });
   api = await start();
   client = connect();
 });
@@ -84,6 +95,7 @@ async function start(overrides: Partial<EnrolmentApiInit> = {}): Promise<Enrolme
     hosts: ["127.0.0.1", "join.example"],
     ledger: fabric.ledger,
     authority: fabric.authority,
+    attestor: createTestAttestor(world, fabric.ledger, fabric.term),
     trustDomain: TRUST_DOMAIN,
     clock: () => fabric.clock.now,
     log: quiet,
@@ -606,5 +618,117 @@ describe("closing", () => {
     expect(["pending", "closed"]).toContain(await outcome);
     expect(performance.now() - from).toBeLessThan(2_000);
     await expect(client.poll(node, requestId)).rejects.toThrow();
+  });
+});
+
+describe("a pod that joins with its projected token", () => {
+  const TOKEN = "good.pod.token";
+  const joinAs = <Body>(of: TestNode, overrides: Partial<JoinBody> = {}) =>
+    client.join<Body>(of, token, {
+      tokenId: undefined,
+      secret: undefined,
+      serviceAccountToken: TOKEN,
+      requestedRoles: [],
+      ...overrides,
+    });
+
+  beforeEach(() => {
+    world.policies = [policy];
+    node = createTestNode("worker-1-example");
+  });
+
+  it("is admitted as pending, once for each pod, and its request says who vouched", async () => {
+    const answer = await joinAs<JoinAccepted>(node);
+    expect([answer.status, answer.body.state]).toEqual([202, "pending"]);
+    expect(await fabric.ledger.joinRequest(answer.body.requestId)).toMatchObject({
+      tokenName: null,
+      pod: { uid: "pod-uid-1", node: "worker-1.example", source: "127.0.0.1", fromNode: true },
+    });
+    expect((await joinAs<JoinAccepted>(node)).body).toEqual(answer.body);
+    expect(joined).toEqual([answer.body.requestId]);
+    expectProblem(await joinAs(createTestNode("worker-1-example")), "POD_ALREADY_USED", 409);
+    const [refusal, admission] = await fabric.ledger.listAudit(2);
+    expect(refusal).toMatchObject({
+      actor: "serviceaccount/fabric/fabric-agent",
+      action: "AttestationRefused",
+      subject: "pod/fabric/agent-x7",
+    });
+    expect(admission).toMatchObject({
+      actor: "serviceaccount/fabric/fabric-agent",
+      action: "JoinRequested",
+      detail: { pod: "agent-x7", podUid: "pod-uid-1", node: "worker-1.example" },
+    });
+  });
+
+  it("whose host is a member already by another key is refused, and its pod is not used up", async () => {
+    const { body } = await joinAs<JoinAccepted>(node);
+    const nodeId = await decide(body.requestId, "Approved");
+    world.pods.set("fabric/agent-x7", { ...pod, metadata: { name: "agent-x7", uid: "pod-uid-2" } });
+    const extra = { ...reviewed.user?.extra, "authentication.kubernetes.io/pod-uid": ["pod-uid-2"] };
+    world.reviews.set(TOKEN, { ...reviewed, user: { ...reviewed.user, extra } });
+    // The same key on the same host: the successor of the pod has nothing to do.
+    expect((await joinAs<JoinAccepted>(node)).body).toEqual(body);
+    const lost = createTestNode("worker-1-example");
+    expectProblem(await joinAs(lost), "NODE_NAME_TAKEN", 409);
+    await fabric.ledger.removeIdentity(fabric.term, { nodeId, actor: "alice", reason: "", ...unnamed });
+    expect((await joinAs(lost)).status).toBe(202);
+    expectProblem(await joinAs(node), "REVOKED", 403);
+  });
+
+  it("from another host's address is refused", async () => {
+    world.nodes.set("worker-1.example", {
+      ...kubernetesNode,
+      status: { addresses: [{ type: "InternalIP", address: "127.0.0.7" }] },
+    });
+    expectProblem(await joinAs(node), "SOURCE_NOT_NODE", 403);
+    const there = connect(api, "127.0.0.7");
+    const fields = { tokenId: undefined, secret: undefined, serviceAccountToken: TOKEN, requestedRoles: [] };
+    expect((await there.join(node, token, fields)).status).toBe(202);
+  });
+
+  it("gets only the roles that its policy allows", async () => {
+    expectProblem(await joinAs(node, { requestedRoles: ["relay"] }), "ROLE_NOT_ALLOWED", 403);
+    world.policies = [{ ...policy, allowedRoles: ["relay"] }];
+    expect((await joinAs(node, { requestedRoles: ["relay"] })).status).toBe(202);
+  });
+
+  it.each<[string, string, number, Partial<JoinBody>]>([
+    ["two proofs", "BODY_INVALID", 400, { tokenId: "lab", secret: "s".repeat(43) }],
+    ["half a join token", "BODY_INVALID", 400, { serviceAccountToken: undefined, tokenId: "lab" }],
+    ["no proof", "BODY_INVALID", 400, { serviceAccountToken: undefined }],
+    ["what is no JWT", "BODY_INVALID", 400, { serviceAccountToken: "good" }],
+    ["a token of 9 KiB", "BODY_INVALID", 400, { serviceAccountToken: `a.${"b".repeat(9000)}.c` }],
+    ["a token that nobody issued", "SERVICE_ACCOUNT_TOKEN_REFUSED", 401, { serviceAccountToken: "a.b.c" }],
+    ["another name", "NODE_NAME_MISMATCH", 403, { nodeName: "worker-2-example" }],
+  ])("with %s is refused", async (_what, code, status, overrides) => {
+    expectProblem(await joinAs(node, overrides), code, status);
+    expect(await fabric.ledger.listJoinRequests()).toEqual([]);
+  });
+
+  it("is not reviewed before its request is proved to be signed, nor where no account may join", async () => {
+    const call = await joinCall(fabric, node, token, {
+      tokenId: undefined,
+      secret: undefined,
+      serviceAccountToken: TOKEN,
+    });
+    const other = createTestNode("worker-1-example");
+    const forged = signRequest(
+      { method: "POST", target: JOIN_PATH, body: call.body ?? "" },
+      other.key,
+      fabric.clock.now,
+    );
+    expectProblem(
+      await client.send({ ...call, headers: { ...call.headers, ...forged } }),
+      "CSR_KEY_MISMATCH",
+      400,
+    );
+    world.policies = [];
+    expectProblem(await joinAs(node), "SERVICE_ACCOUNTS_OFF", 403);
+    expect(world.calls).toEqual([]);
+  });
+
+  it("waits while the API server cannot be asked", async () => {
+    world.failure = "UNAVAILABLE";
+    expectProblem(await joinAs(node), "ATTESTATION_UNAVAILABLE", 503);
   });
 });

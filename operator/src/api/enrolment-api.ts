@@ -20,6 +20,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from "pino";
 import type { Authority, ServerCertificate } from "../authority/authority.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { Attestor } from "../attestation/attestor.ts";
 import { guardConnections, type ConnectionGuard } from "./connection-guard.ts";
 import { ENROLMENT_LIMITS, type EnrolmentLimits } from "./enrolment-limits.ts";
 import { EnrolmentError } from "./errors.ts";
@@ -27,7 +28,7 @@ import { createJoinAdmission } from "./join-admission.ts";
 import { createJoinPoll } from "./join-poll.ts";
 import { asEnrolmentError, problemFor } from "./problem.ts";
 import { createRateLimiter, type BucketRate } from "./rate-limiter.ts";
-import { sourceOf } from "./source.ts";
+import { addressOf, sourceOf } from "./source.ts";
 import { createWaitingPolls } from "./waiting-polls.ts";
 
 /** After a failed renewal of the server's certificate; half its life is left for it. */
@@ -44,6 +45,8 @@ export interface EnrolmentApiInit {
   readonly hosts: readonly string[];
   readonly ledger: Ledger;
   readonly authority: Authority;
+  /** Proves pods that ask with a service-account token. */
+  readonly attestor: Attestor;
   readonly trustDomain: string;
   /** Unix seconds. */
   readonly clock: () => number;
@@ -148,9 +151,10 @@ function addRoutes(
 
   const onRequest = limitBySource(limits.joinsPerSource, "too many joins from your address");
   app.post(JOIN_PATH, { onRequest }, async (request, reply) => {
-    const source = sourceOf(request.socket.remoteAddress);
+    const { remoteAddress } = request.socket;
+    const [source, address] = [sourceOf(remoteAddress), addressOf(remoteAddress)];
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const { created, ...accepted } = await admit({ headers: request.headers, body, source });
+    const { created, ...accepted } = await admit({ headers: request.headers, body, source, address });
     init.log.info({ request: request.id, requestId: accepted.requestId, source, created }, "join requested");
     if (created) init.onJoin(accepted.requestId);
     init.onAnswer?.("join", "OK");

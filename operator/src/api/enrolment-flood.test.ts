@@ -17,6 +17,7 @@ import {
 } from "../ledger/testing/test-postgres.ts";
 import { startEnrolmentApi, type EnrolmentApi } from "./enrolment-api.ts";
 import { ENROLMENT_LIMITS } from "./enrolment-limits.ts";
+import { createTestAttestor, createWorld } from "../attestation/testing/test-attestor.ts";
 import { createEnrolmentClient, joinCall } from "./testing/enrolment-client.ts";
 import type { Flood, FloodResult } from "./testing/flood.ts";
 
@@ -37,6 +38,7 @@ beforeAll(async () => {
     hosts: ["127.0.0.1"],
     ledger: fabric.ledger,
     authority: fabric.authority,
+    attestor: createTestAttestor(createWorld({ policies: [] })),
     trustDomain: TRUST_DOMAIN,
     clock: () => fabric.clock.now,
     log: quiet,

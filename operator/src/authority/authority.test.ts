@@ -18,6 +18,7 @@ import {
   type TestPostgres,
 } from "../ledger/testing/test-postgres.ts";
 import type { Identity } from "../ledger/ledger.ts";
+import { unnamed } from "../ledger/testing/join-input.ts";
 import { generateAuthoritySecrets, readAuthoritySecrets } from "./authority-secrets.ts";
 import type { AuthoritySecrets, SnapshotContent } from "./authority.ts";
 import {
@@ -114,7 +115,7 @@ describe("a node certificate", () => {
     const ending = { nodeId, actor: "alice", reason: "stolen" };
     await fabric.ledger.revokeIdentity(fabric.term, ending);
     await expect(issue(nodeId, csrPem)).rejects.toMatchObject({ code: "REVOKED" });
-    await fabric.ledger.removeIdentity(fabric.term, ending);
+    await fabric.ledger.removeIdentity(fabric.term, { ...ending, ...unnamed });
     await expect(issue(nodeId, csrPem)).rejects.toMatchObject({ code: "IDENTITY_UNKNOWN" });
     await expect(issue(nodeId, "no request")).rejects.toMatchObject({ code: "CSR_INVALID" });
   });

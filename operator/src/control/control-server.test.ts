@@ -61,7 +61,10 @@ function bench(engines: ReturnType<typeof engineWith>[], issue?: Authority["issu
   const clock = new ManualClock();
   const fleet = createFleet();
   const ledger = { identities: [identity("a"), identity("b", "Revoked")] };
-  const identities = createIdentityDirectory({ identities: async () => ledger.identities });
+  const identities = createIdentityDirectory({
+    identities: async () => ledger.identities,
+    endedIdentities: async () => [],
+  });
   const fenced: unknown[] = [];
   const asked = Promise.withResolvers<void>();
   const certificates: number[] = [];

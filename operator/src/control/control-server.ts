@@ -81,7 +81,7 @@ export function createControlServer(init: ControlServerInit): ControlServer {
       authority,
       epoch: init.epoch(),
       certificate,
-      identities: identities.all(),
+      identities: [...identities.all(), ...identities.ended()],
       revision,
       nowMs: clock.nowMs(),
     });

@@ -39,7 +39,7 @@ export function desiredState(input: DesiredInput): Desired {
       .map((identity) => peerFor(identity, trustDomain, expiresAtMs)),
     // Control sessions carry no packets to classify.
     trafficRules: [],
-    revoked: identities.filter(({ status }) => status === "Revoked").map(({ fingerprint }) => fingerprint),
+    revoked: identities.filter(({ status }) => status !== "Active").map(({ fingerprint }) => fingerprint),
   };
 }
 

@@ -3,7 +3,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Identity, Ledger } from "../ledger/ledger.ts";
 
 export interface IdentityDirectory {
+  /** Active and revoked ones. */
   all(): readonly Identity[];
+  /** Removed ones that must go on being refused. */
+  ended(): readonly Identity[];
   byId(nodeId: string): Identity | undefined;
   byName(nodeName: string): Identity | undefined;
   /** Reads the ledger; a caller who waits sees everything that was decided before the call. Throws LedgerError. */
@@ -12,14 +15,18 @@ export interface IdentityDirectory {
   onChange(listener: (nodeNames: readonly string[]) => void): void;
 }
 
-export function createIdentityDirectory(ledger: Pick<Ledger, "identities">): IdentityDirectory {
+export function createIdentityDirectory(
+  ledger: Pick<Ledger, "identities" | "endedIdentities">,
+): IdentityDirectory {
   let byId = new Map<string, Identity>();
   let byName = new Map<string, Identity>();
+  let ended: readonly Identity[] = [];
   const listeners: ((nodeNames: readonly string[]) => void)[] = [];
   let last: Promise<void> = Promise.resolve();
 
   const read = async (): Promise<void> => {
-    const identities = await ledger.identities();
+    const [identities, over] = [await ledger.identities(), await ledger.endedIdentities()];
+    ended = over;
     const before = byName;
     byId = new Map(identities.map((identity) => [identity.nodeId, identity]));
     byName = new Map(identities.map((identity) => [identity.nodeName, identity]));
@@ -30,6 +37,7 @@ export function createIdentityDirectory(ledger: Pick<Ledger, "identities">): Ide
 
   return {
     all: () => [...byId.values()],
+    ended: () => ended,
     byId: (nodeId) => byId.get(nodeId),
     byName: (nodeName) => byName.get(nodeName),
     refresh() {

@@ -24,6 +24,7 @@ const CALM = new Set([
   "Exhausted",
   "Expired",
   "Joining",
+  "Leaving",
   "Pending",
   "Suspended",
 ]);

@@ -213,4 +213,9 @@ it("may do no more than its role says", async () => {
   expect(await can("delete", "secrets/fabric-authority")).toBe("no");
   expect(await can("patch", "clusters")).toBe("no");
   expect(await can("list", "pods")).toBe("no");
+  expect(await can("get", "configmaps/fabric-trust")).toBe("yes");
+  expect(await can("get", "configmaps/other")).toBe("no");
+  expect(await can("list", "nodes", "-A")).toBe("no");
+  expect(await can("get", "tokenreviews", "-A")).toBe("no");
+  expect(await can("get", "pods", "-n", "kube-system")).toBe("no");
 }, 30_000);

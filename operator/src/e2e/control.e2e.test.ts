@@ -14,6 +14,7 @@ let operator: RunningOperator;
 let engine: Engine;
 let a: TestNode;
 let b: TestNode;
+let token: string;
 
 interface Conditioned {
   readonly status?:
@@ -55,8 +56,9 @@ beforeAll(async () => {
     const read = await stage.get<Cluster>("cluster", "stage");
     return condition(read, "Ready")?.status === "True" && read;
   });
-  const { token, object } = makeToken("all", cluster.status?.authority?.caPin ?? "");
-  await stage.apply(object);
+  const made = makeToken("all", cluster.status?.authority?.caPin ?? "");
+  ({ token } = made);
+  await stage.apply(made.object);
   await eventually(
     "the token is active",
     async () => condition(await stage.get("jt", "all"), "Ready")?.reason === "Active",
@@ -213,6 +215,43 @@ it("comes back after being killed itself, with everything as it was", async () =
   expect(requests.trim().split("\n")).toHaveLength(2);
 }, 90_000);
 
+it("lists nodes by their folders, and gives a role by a label of the owner's own", async () => {
+  const patch = (change: object) =>
+    stage.kubectl("patch", "fn", "node-a", "--type=merge", "-p", JSON.stringify(change));
+  const inFolder = async (folder: string) =>
+    (await stage.kubectl("get", "fn", "-l", `groups.fabric.saf.dev/${folder}`, "-o", "name")).trim();
+  await patch({ spec: { groups: ["site/berlin/rack-7"] } });
+  await eventually("it is in the folder", async () => (await inFolder("site.berlin.rack-7")) !== "");
+  expect(await inFolder("site")).toBe("fabricnode.fabric.saf.dev/node-a");
+  expect(await inFolder("site.berlin")).toBe("fabricnode.fabric.saf.dev/node-a");
+  await patch({ spec: { groups: ["site/paris"] } });
+  await eventually("it has moved", async () => (await inFolder("site.berlin")) === "");
+  expect(await inFolder("site.paris")).toContain("node-a");
+
+  await patch({ metadata: { labels: { tier: "relays" } } });
+  await stage.apply({
+    apiVersion: "fabric.saf.dev/v1alpha1",
+    kind: "RoleAssignment",
+    metadata: { name: "relays" },
+    spec: {
+      role: "relay",
+      nodeSelector: { matchLabels: { tier: "relays" } },
+      expiresAt: new Date(Date.now() + 8_000).toISOString(),
+    },
+  });
+  await a.until("the role", ({ body }) => body.roles.includes("relay"), 5_000);
+  await eventually("it is propagated", async () => {
+    const read = await stage.get<RoleAssignment>("ra", "relays");
+    return condition(read, "Propagated")?.status === "True" && read?.status?.nodes === 1;
+  });
+  await stage.kubectl("wait", "--for=condition=Propagated", "ra/relays", "--timeout=5s");
+  await a.until("its time is over", ({ body }) => !body.roles.includes("relay"), 15_000);
+  await eventually("that is shown", async () => {
+    return condition(await stage.get<RoleAssignment>("ra", "relays"), "Ready")?.reason === "Expired";
+  });
+  await stage.kubectl("delete", "ra", "relays");
+}, 60_000);
+
 it("suspends a node and takes it back", async () => {
   await stage.kubectl("patch", "fn", "node-b", "--type=merge", "-p", '{"spec":{"suspended":true}}');
   await a.until("b is no peer", ({ body }) => body.peers.length === 0, 5_000);
@@ -244,6 +283,74 @@ it("revokes a node everywhere within two seconds, and says why", async () => {
   expect(condition(node, "Ready")?.message).toBe("lost on a train");
   expect(condition(node, "IdentityValid")?.status).toBe("False");
 }, 30_000);
+
+describe("a node whose FabricNode is deleted", () => {
+  const gone = (name: string) =>
+    eventually(`${name} is gone`, async () => (await stage.get("fn", name)) === undefined);
+  const ipv4Of = async (name: string) =>
+    eventually(
+      `${name} has an address`,
+      async () => (await stage.get<FabricNode>("fn", name))?.status?.addresses?.ipv4,
+    );
+
+  it("is told first, then refused by all, and its address goes to nobody before they all know", async () => {
+    const c = await enrolNode(stage, token, "node-c");
+    await eventually("it is in session", () => c.connected());
+    await c.beat();
+    await a.until("c is a peer", ({ body }) => body.peers.some(({ nodeName }) => nodeName === "node-c"));
+    const address = await ipv4Of("node-c");
+    await stage.kubectl("delete", "fn", "node-c", "--wait=false");
+    const told = await eventually("it is told", () => c.answers.find(({ kind }) => kind === "refused"));
+    expect(told.body).toMatchObject({ code: "REVOKED", message: "its FabricNode was deleted" });
+    // It has time to leave; this one does not use it.
+    expect(a.newest()?.body.peers.map(({ nodeName }) => nodeName)).toContain("node-c");
+    const known = await eventually("its peers are told", () => {
+      const newest = a.newest();
+      return newest?.body.revoked.some(({ nodeId }) => nodeId === c.nodeId) && newest;
+    });
+    expect(known.body.peers.map(({ nodeName }) => nodeName)).not.toContain("node-c");
+    await eventually("its session is cut", async () => !(await c.connected()), 2_000);
+    // Node a has not confirmed that yet.
+    expect(condition(await stage.get<FabricNode>("fn", "node-c"), "Ready")?.reason).toBe("Leaving");
+    await a.beat();
+    await gone("node-c");
+    const events = await stage.kubectl("get", "events", "--field-selector=involvedObject.name=node-c");
+    for (const reason of ["Leaving", "Left"]) expect(events).toContain(reason);
+    await c.stop();
+
+    // Still refused by name while its certificate is good, and another has its address now.
+    const d = await enrolNode(stage, token, "node-d");
+    expect(await ipv4Of("node-d")).toBe(address);
+    const later = await a.until("d is a peer", ({ body }) => body.peers.some((p) => p.nodeName === "node-d"));
+    expect(later.body.revoked.map(({ nodeId }) => nodeId)).toContain(c.nodeId);
+    await d.stop();
+  }, 60_000);
+
+  it("that is gone already goes at once; its address waits for a member that is away", async () => {
+    const address = await ipv4Of("node-d");
+    const e = await enrolNode(stage, token, "node-e");
+    await e.until("d is a peer", ({ body }) => body.peers.some(({ nodeName }) => nodeName === "node-d"));
+    await e.stop();
+    const begun = Date.now();
+    await stage.kubectl("delete", "fn", "node-d", "--wait=false");
+    await a.until("d is no peer", ({ body }) => body.peers.every(({ nodeName }) => nodeName !== "node-d"));
+    await gone("node-d");
+    expect(Date.now() - begun).toBeLessThan(10_000);
+
+    const f = await enrolNode(stage, token, "node-f");
+    expect(await ipv4Of("node-f")).not.toBe(address);
+    await f.until("it has a snapshot", () => true);
+    // With the one that was away out of the fabric, nobody can have an older snapshot.
+    await stage.kubectl("delete", "fn", "node-e", "--wait=false");
+    const without = ({ body }: { body: { revoked: { nodeId: string }[] } }) =>
+      body.revoked.some(({ nodeId }) => nodeId === e.nodeId);
+    await Promise.all([a.until("e is refused", without), f.until("e is refused", without)]);
+    await gone("node-e");
+    const g = await enrolNode(stage, token, "node-g");
+    expect(await ipv4Of("node-g")).toBe(address);
+    await Promise.all([f.stop(), g.stop()]);
+  }, 90_000);
+});
 
 it("drops its sessions when it ends, so that nodes look elsewhere", async () => {
   expect(await operator.stop()).toBe(0);

@@ -25,44 +25,50 @@ export interface Joiner {
   readonly fingerprint: string;
   readonly requestId: string;
   ask(token: string, fields?: object): Promise<Answer>;
+  /** With the proof that `fields` give. */
+  askAs(fields: object): Promise<Answer>;
   poll(waitSeconds?: number): Promise<JoinStatus>;
 }
 
-export function createJoiner(port: number, nodeName: string): Joiner {
+/** @param localAddress Where it asks from; 127.0.0.1 by default. */
+export function createJoiner(port: number, nodeName: string, localAddress?: string): Joiner {
   const keyPem = generateNodeKey();
   const key = createPrivateKey(keyPem);
   const fingerprint = fingerprintOfKey(key);
   const requestId = requestIdFor(nodeName, fingerprint);
+  const askAs: Joiner["askAs"] = async (fields) => {
+    const body = {
+      nodeName,
+      csr: await createCsr(keyPem, nodeName),
+      facts: {
+        hostname: nodeName,
+        os: "linux",
+        arch: "x64",
+        kernel: "6.1",
+        cpus: 2,
+        memoryBytes: 1e9,
+        agentVersion: "0.1.0",
+      },
+      capabilities: { protocolVersions: ["saf/1"] },
+      requestedRoles: [],
+      candidates: [],
+      ...fields,
+    };
+    return send({ port, localAddress }, key, "POST", JOIN_PATH, JSON.stringify(body));
+  };
   return {
     nodeName,
     keyPem,
     fingerprint,
     requestId,
+    askAs,
     async ask(token, fields = {}) {
       const { id, secret } = parseToken(token);
-      const body = {
-        tokenId: id,
-        secret,
-        nodeName,
-        csr: await createCsr(keyPem, nodeName),
-        facts: {
-          hostname: nodeName,
-          os: "linux",
-          arch: "x64",
-          kernel: "6.1",
-          cpus: 2,
-          memoryBytes: 1e9,
-          agentVersion: "0.1.0",
-        },
-        capabilities: { protocolVersions: ["saf/1"] },
-        requestedRoles: [],
-        candidates: [],
-        ...fields,
-      };
-      return send(port, key, "POST", JOIN_PATH, JSON.stringify(body));
+      return askAs({ tokenId: id, secret, ...fields });
     },
     async poll(waitSeconds = 0) {
-      const answer = await send(port, key, "GET", `${JOIN_PATH}/${requestId}?waitSeconds=${waitSeconds}`, "");
+      const target = `${JOIN_PATH}/${requestId}?waitSeconds=${waitSeconds}`;
+      const answer = await send({ port, localAddress }, key, "GET", target, "");
       return joinStatus.parse(answer.body);
     },
   };
@@ -81,11 +87,17 @@ export function makeToken(id: string, pin: string, spec: object = {}): { token: 
   return { token, object };
 }
 
-function send(port: number, key: KeyObject, method: string, target: string, body: string): Promise<Answer> {
+function send(
+  to: { readonly port: number; readonly localAddress: string | undefined },
+  key: KeyObject,
+  method: string,
+  target: string,
+  body: string,
+): Promise<Answer> {
   const headers = signRequest({ method, target, body }, key, Math.floor(Date.now() / 1000));
   return new Promise((resolve, reject) => {
     // The pin is the agent's business; here the server is our own.
-    const options = { host: "127.0.0.1", port, path: target, method, rejectUnauthorized: false };
+    const options = { ...to, host: "127.0.0.1", path: target, method, rejectUnauthorized: false };
     const call = request({
       ...options,
       headers: { ...headers, ...(body && { "content-type": "application/json" }) },

@@ -231,6 +231,8 @@ async function prepareNamespace({ kubectl }: Stage): Promise<void> {
     join(root, "crds/manifests"),
     "-f",
     join(root, "operator/manifests/rbac.yaml"),
+    "-f",
+    join(root, "operator/manifests/attestation.yaml"),
   );
   await kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s");
 }

@@ -1,4 +1,4 @@
-/** A typed client for the objects of one namespace. Every call is bounded in time and fails with a KubeError. */
+/** A typed client for the objects of one namespace, and a few of none. Every call is bounded in time and fails with a KubeError. */
 import type { KubeConfig } from "@kubernetes/client-node";
 import { observedTransport, type ApiCall } from "./observed-transport.ts";
 import { createTransport, readBody, type Transport, type TransportRequest } from "./transport.ts";
@@ -34,7 +34,12 @@ export interface WatchOptions {
 
 export interface KubeClient {
   readonly namespace: string;
-  get<T extends KubeObject>(resource: Resource<T>, name: string, options?: CallOptions): Promise<T>;
+  /** In another namespace than its own when the options name one. */
+  get<T extends KubeObject>(
+    resource: Resource<T>,
+    name: string,
+    options?: CallOptions & { readonly namespace?: string },
+  ): Promise<T>;
   list<T extends KubeObject>(
     resource: Resource<T>,
     options?: CallOptions & { continue?: string },
@@ -90,7 +95,7 @@ export function clientOver(transport: Transport, namespace: string, end?: AbortS
   return {
     namespace,
     get: (resource, name, options) =>
-      call({ method: "GET", target: pathOf(resource, namespace, name) }, options),
+      call({ method: "GET", target: pathOf(resource, options?.namespace ?? namespace, name) }, options),
     list: (resource, options) => {
       const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
       if (options?.continue) query.set("continue", options.continue);

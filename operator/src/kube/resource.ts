@@ -1,4 +1,4 @@
-/** What the client needs to know of a kind of object in order to address it. All kinds here are namespaced. */
+/** What the client needs to know of a kind of object in order to address it. */
 
 export interface ObjectMeta {
   readonly name: string;
@@ -29,6 +29,8 @@ export interface Resource<T extends KubeObject> {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
+  /** Not namespaced. */
+  readonly clusterScoped?: true;
   readonly shape?: T;
 }
 
@@ -46,6 +48,36 @@ export interface Secret extends KubeObject {
   readonly type?: string;
   /** base64 values. */
   readonly data?: Readonly<Record<string, string>>;
+}
+
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** What is read of a Pod. */
+export interface Pod extends KubeObject {
+  readonly spec?: { readonly nodeName?: string; readonly serviceAccountName?: string };
+  readonly status?: { readonly phase?: string };
+}
+
+/** What is read of a Kubernetes Node. */
+export interface KubernetesNode extends KubeObject {
+  readonly spec?: { readonly podCIDRs?: readonly string[] };
+  readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
+}
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/ */
+export interface TokenReview extends KubeObject {
+  readonly spec?: { readonly token: string; readonly audiences: readonly string[] };
+  readonly status?: {
+    readonly authenticated?: boolean;
+    readonly audiences?: readonly string[];
+    readonly error?: string;
+    readonly user?: {
+      readonly username?: string;
+      readonly extra?: Readonly<Record<string, readonly string[]>>;
+    };
+  };
 }
 
 /** An Event of the core group: what `kubectl get events` and `kubectl describe` read best. */
@@ -74,6 +106,20 @@ export const LEASES: Resource<Lease> = {
   plural: "leases",
 };
 export const SECRETS: Resource<Secret> = { apiVersion: "v1", kind: "Secret", plural: "secrets" };
+export const CONFIG_MAPS: Resource<ConfigMap> = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps" };
+export const PODS: Resource<Pod> = { apiVersion: "v1", kind: "Pod", plural: "pods" };
+export const KUBERNETES_NODES: Resource<KubernetesNode> = {
+  apiVersion: "v1",
+  kind: "Node",
+  plural: "nodes",
+  clusterScoped: true,
+};
+export const TOKEN_REVIEWS: Resource<TokenReview> = {
+  apiVersion: "authentication.k8s.io/v1",
+  kind: "TokenReview",
+  plural: "tokenreviews",
+  clusterScoped: true,
+};
 export const EVENTS: Resource<CoreEvent> = { apiVersion: "v1", kind: "Event", plural: "events" };
 
 /** Path of the collection, or of one object, or of its subresource. */
@@ -89,5 +135,6 @@ export function pathOf<T extends KubeObject>(
   const tail = [name, subresource]
     .filter((part) => part !== undefined)
     .map((part) => `/${encodeURIComponent(part)}`);
-  return `${root}/namespaces/${encodeURIComponent(namespace)}/${resource.plural}${tail.join("")}`;
+  const scope = resource.clusterScoped ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${root}${scope}/${resource.plural}${tail.join("")}`;
 }

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { cidrContains, parseCidr } from "@saf/protocol";
 import { addressesAt, FIRST_ORDINAL, lastOrdinal } from "./address-pool.ts";
 import type { Ledger } from "./ledger.ts";
-import { joinInput, tokenSpec } from "./testing/join-input.ts";
+import { joinInput, unnamed, tokenSpec } from "./testing/join-input.ts";
 import { openTestLedger, startTestPostgres, type TestPostgres } from "./testing/test-postgres.ts";
 
 const prefixV4 = fc.integer({ min: 8, max: 30 });
@@ -70,7 +70,8 @@ describe("allocation", () => {
   }
 
   async function remove(nodeId: string): Promise<void> {
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "" });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "", ...unnamed });
+    await ledger.releaseAddresses(term, 0);
   }
 
   it("behaves as the lowest free of a set, whatever the order", async () => {

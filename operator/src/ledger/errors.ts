@@ -16,6 +16,8 @@ export type LedgerErrorCode =
   | "TOKEN_EXHAUSTED"
   /** A token of that name with another hash exists. */
   | "TOKEN_CONFLICT"
+  /** The pod asked with another key before. */
+  | "POD_ALREADY_USED"
   | "ROLE_NOT_ALLOWED"
   | "NODE_NAME_TAKEN"
   | "REPLAYED"

@@ -51,6 +51,17 @@ export async function listIdentities(db: Database): Promise<Identity[]> {
   return rows.map(toIdentity);
 }
 
+export async function listEndedIdentities(db: Database, aliveAfter: number): Promise<Identity[]> {
+  const rows = await db
+    .selectFrom("identities")
+    .selectAll()
+    .where("status", "=", "Removed")
+    .where("certificateNotAfter", ">", aliveAfter)
+    .orderBy("nodeId")
+    .execute();
+  return rows.map(toIdentity);
+}
+
 export async function findIdentity(db: Database, nodeId: string): Promise<Identity | undefined> {
   const row = await db.selectFrom("identities").selectAll().where("nodeId", "=", nodeId).executeTakeFirst();
   return row && toIdentity(row);
@@ -80,12 +91,36 @@ export async function revokeIdentity(session: DecidingSession, ending: Ending): 
   return endIdentity(session, ending, "Revoked", ending.reason);
 }
 
-export async function removeIdentity(session: DecidingSession, ending: Ending): Promise<Identity> {
-  await lockAddresses(session.db);
+export interface Removal extends Ending {
+  /** The first epoch whose snapshots do not name the node. */
+  readonly epoch: number;
+  /** Until when an older snapshot can be lived by, unix seconds. */
+  readonly heldUntil: number;
+}
+
+export async function removeIdentity(session: DecidingSession, removal: Removal): Promise<Identity> {
+  const { epoch, heldUntil, ...ending } = removal;
   const identity = await lockIdentity(session.db, ending.nodeId);
   if (identity.status === "Removed") return identity;
-  await session.db.deleteFrom("addresses").where("nodeId", "=", ending.nodeId).execute();
+  await session.db
+    .updateTable("addresses")
+    .set({ heldEpoch: epoch, heldUntil })
+    .where("nodeId", "=", ending.nodeId)
+    .execute();
   return endIdentity(session, ending, "Removed", identity.reason ?? ending.reason);
+}
+
+export async function releaseAddresses(
+  { db, now }: DecidingSession,
+  confirmedEpoch: number,
+): Promise<number> {
+  await lockAddresses(db);
+  const released = await db
+    .deleteFrom("addresses")
+    .where((eb) => eb.or([eb("heldEpoch", "<=", confirmedEpoch), eb("heldUntil", "<=", now)]))
+    .returning("nodeId")
+    .execute();
+  return released.length;
 }
 
 async function endIdentity(

@@ -1,9 +1,10 @@
 /** Join requests: admitted once per key, decided once. */
 import { randomUUID } from "node:crypto";
 import { requestIdFor } from "@saf/protocol";
+import { sql } from "kysely";
 import { LedgerError } from "./errors.ts";
 import { createIdentity, requireFreeName } from "./identities.ts";
-import type { Decision, JoinDecision, JoinInput, JoinRequestRecord } from "./ledger.ts";
+import type { AttestedPod, Decision, JoinDecision, JoinInput, JoinRequestRecord } from "./ledger.ts";
 import { useNonce } from "./nonces.ts";
 import type { Database } from "./schema.ts";
 import { writeAudit, type DecidingSession } from "./session.ts";
@@ -15,6 +16,7 @@ const COLUMNS = [
   "fingerprint",
   "csrPem",
   "tokenName",
+  "pod",
   "requestedRoles",
   "area",
   "facts",
@@ -36,35 +38,50 @@ export async function admitJoin(
   const requestId = requestIdFor(input.nodeName, input.fingerprint);
   if (!(await insertPending(session, requestId, input)))
     return { requestId: await knownRequest(session.db, input), created: false };
-  await takeTokenUse(session, input.tokenName, input.requestedRoles);
+  if (input.tokenName !== null) await takeTokenUse(session, input.tokenName, input.requestedRoles);
+  else requireAllowed(input);
   await requireFreeName(session.db, input.nodeName);
   await writeAudit(session, session.authority.term, {
-    actor: `token/${input.tokenName}`,
+    actor: askerOf(input),
     action: "JoinRequested",
     subject: `request/${requestId}`,
-    detail: { fingerprint: input.fingerprint, source: input.source },
+    detail: {
+      fingerprint: input.fingerprint,
+      source: input.source,
+      ...(input.pod ? { pod: input.pod.name, podUid: input.pod.uid, node: input.pod.node } : {}),
+    },
   });
   return { requestId, created: true };
+}
+
+function askerOf({ tokenName, pod }: JoinInput): string {
+  return pod ? `serviceaccount/${pod.namespace}/${pod.serviceAccount}` : `token/${tokenName}`;
+}
+
+function requireAllowed({ requestedRoles, pod }: JoinInput): void {
+  const refused = requestedRoles.find((role) => !pod?.allowedRoles.includes(role));
+  if (refused !== undefined)
+    throw new LedgerError("ROLE_NOT_ALLOWED", `the Cluster does not allow these nodes the role ${refused}`);
 }
 
 /** False when the key or the id is known. Of two at once, the later waits here for what becomes of the first. */
 async function insertPending(
   { db, now }: DecidingSession,
   requestId: string,
-  { nonce: _nonce, source: _source, ...input }: JoinInput,
+  { nonce: _nonce, source: _source, pod, ...input }: JoinInput,
 ): Promise<boolean> {
-  const token = await findToken(db, input.tokenName);
-  if (!token) throw new LedgerError("TOKEN_UNKNOWN", "no such token");
+  const area = await areaOf(db, input);
   const inserted = await db
     .insertInto("joinRequests")
     .values({
       ...input,
       requestId,
+      pod: pod ? JSON.stringify(attestationOf(pod)) : null,
       requestedRoles: [...input.requestedRoles],
       candidates: [...input.candidates],
       facts: JSON.stringify(input.facts),
       capabilities: JSON.stringify(input.capabilities),
-      area: token.area,
+      area,
       createdAt: now,
     })
     .onConflict((conflict) => conflict.doNothing())
@@ -73,13 +90,31 @@ async function insertPending(
   return inserted !== undefined;
 }
 
-async function knownRequest(db: Database, { fingerprint, nodeName }: JoinInput): Promise<string> {
+/** What is kept of it: not what its policy allowed at the time. */
+function attestationOf(pod: AttestedPod): AttestedPod {
+  const { namespace, name, uid, serviceAccount, audience, node, source, fromNode } = pod;
+  return { namespace, name, uid, serviceAccount, audience, node, source, fromNode };
+}
+
+async function areaOf(db: Database, { tokenName }: Pick<JoinInput, "tokenName">): Promise<string | null> {
+  if (tokenName === null) return null;
+  const token = await findToken(db, tokenName);
+  if (!token) throw new LedgerError("TOKEN_UNKNOWN", "no such token");
+  return token.area;
+}
+
+async function knownRequest(db: Database, { fingerprint, nodeName, pod }: JoinInput): Promise<string> {
   const known = await db
     .selectFrom("joinRequests")
     .leftJoin("identities", "identities.requestId", "joinRequests.requestId")
     .select(["joinRequests.requestId", "joinRequests.nodeName", "identities.status"])
     .where("joinRequests.fingerprint", "=", fingerprint)
     .executeTakeFirst();
+  if (!known && pod && (await hasAsked(db, pod.uid)))
+    throw new LedgerError(
+      "POD_ALREADY_USED",
+      `the pod ${pod.name} asked with another key before: delete it, and its successor may ask`,
+    );
   if (!known)
     throw new LedgerError(
       "NODE_NAME_TAKEN",
@@ -90,6 +125,15 @@ async function knownRequest(db: Database, { fingerprint, nodeName }: JoinInput):
   if (known.status === "Revoked" || known.status === "Removed")
     throw new LedgerError("REVOKED", "the membership of this key has ended");
   return known.requestId;
+}
+
+async function hasAsked(db: Database, podUid: string): Promise<boolean> {
+  const row = await db
+    .selectFrom("joinRequests")
+    .select("requestId")
+    .where(sql<string>`pod ->> 'uid'`, "=", podUid)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 export async function findJoinRequest(

@@ -1,7 +1,7 @@
 /** What ledger.ts promises, on a real PostgreSQL. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { CertificateRecord, Identity, JoinDecision, JoinInput, Ledger } from "./ledger.ts";
-import { joinInput, pools, tokenSpec } from "./testing/join-input.ts";
+import { joinInput, pools, tokenSpec, unnamed } from "./testing/join-input.ts";
 import {
   openTestLedger,
   quiet,
@@ -138,7 +138,8 @@ describe("a deposed operator", () => {
       admitJoin: () => ledger.admitJoin(term, joinInput()),
       decideJoin: () => ledger.decideJoin(term, approval(requestId)),
       revokeIdentity: () => ledger.revokeIdentity(term, ending),
-      removeIdentity: () => ledger.removeIdentity(term, ending),
+      removeIdentity: () => ledger.removeIdentity(term, { ...ending, ...unnamed }),
+      releaseAddresses: () => ledger.releaseAddresses(term, 0),
       recordCertificate: () => ledger.recordCertificate(term, certificate(member.nodeId)),
       certificateExpiries: () => ledger.certificateExpiries(term),
       audit: () => ledger.audit(term, { actor: "a", action: "B", subject: "c" }),
@@ -242,6 +243,7 @@ describe("a join", () => {
       fingerprint: input.fingerprint,
       csrPem: input.csrPem,
       tokenName: input.tokenName,
+      pod: null,
       requestedRoles: input.requestedRoles,
       facts: input.facts,
       capabilities: input.capabilities,
@@ -285,6 +287,57 @@ describe("a join", () => {
     expect((await ledger.admitJoin(term, { ...input, requestedRoles: [] })).created).toBe(true);
   });
 
+  describe("of a pod", () => {
+    const pod = {
+      namespace: "fabric",
+      name: "agent-x7",
+      uid: "uid-1",
+      serviceAccount: "fabric-agent",
+      audience: "fabric-enrolment",
+      node: "worker-1",
+      source: "192.0.2.1",
+      fromNode: true,
+    };
+    const ofPod = (changes: Partial<JoinInput> = {}): JoinInput =>
+      joinInput({ tokenName: null, pod: { ...pod, allowedRoles: ["relay"] }, ...changes });
+
+    it("is kept with the pod, and takes no token", async () => {
+      const { requestId } = await ledger.admitJoin(term, ofPod());
+      expect(await ledger.joinRequest(requestId)).toMatchObject({ tokenName: null, area: null, pod });
+      expect((await ledger.joinRequest(requestId))?.pod).toEqual(pod);
+      const approved = { requestId, decision: "Approved", actor: "ann", reason: "", pools } as const;
+      expect((await ledger.decideJoin(term, approved)).nodeId).toMatch(/^[0-9a-f-]{36}$/);
+    });
+
+    it("is one key's only, even many at once", async () => {
+      const tries = await Promise.allSettled(
+        Array.from({ length: 20 }, () => ledger.admitJoin(term, ofPod())),
+      );
+      const refused = tries.filter((outcome) => outcome.status === "rejected");
+      expect(refused).toHaveLength(19);
+      for (const { reason } of refused) expect(reason).toEqual(refusal("POD_ALREADY_USED"));
+      expect(await ledger.listJoinRequests()).toHaveLength(1);
+    });
+
+    it("of a known key is the same join, whatever pod asks", async () => {
+      const input = ofPod();
+      const { requestId } = await ledger.admitJoin(term, input);
+      const { fingerprint, nodeName } = input;
+      const later = { ...pod, uid: "uid-2", allowedRoles: [] };
+      expect(await ledger.admitJoin(term, ofPod({ fingerprint, nodeName, pod: later }))).toEqual({
+        requestId,
+        created: false,
+      });
+      expect((await ledger.admitJoin(term, ofPod({ pod: later, requestedRoles: [] }))).created).toBe(true);
+    });
+
+    it("that is refused does not use the pod up", async () => {
+      const refused = ledger.admitJoin(term, ofPod({ requestedRoles: ["exit"] }));
+      await expect(refused).rejects.toEqual(refusal("ROLE_NOT_ALLOWED"));
+      expect((await ledger.admitJoin(term, ofPod())).created).toBe(true);
+    });
+  });
+
   it("under the name of a member is refused", async () => {
     const { nodeName } = await enrol();
     await expect(admit({ nodeName })).rejects.toEqual(refusal("NODE_NAME_TAKEN"));
@@ -303,7 +356,7 @@ describe("a join", () => {
     const { nodeId, fingerprint, nodeName } = await enrol();
     await ledger.revokeIdentity(term, { nodeId, actor: "alice", reason: "stolen" });
     await expect(admit({ fingerprint, nodeName })).rejects.toEqual(refusal("REVOKED"));
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "gone" });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "gone", ...unnamed });
     await expect(admit({ fingerprint, nodeName })).rejects.toEqual(refusal("REVOKED"));
   });
 });
@@ -398,7 +451,13 @@ describe("a decision", () => {
     await expect(deciding).rejects.toEqual(refusal("ADDRESS_POOL_EXHAUSTED"));
     expect((await ledger.joinRequest(second.requestId))?.decision).toBe("Pending");
 
-    await ledger.removeIdentity(term, { nodeId: nodeId ?? "", actor: "alice", reason: "retired" });
+    await ledger.removeIdentity(term, {
+      nodeId: nodeId ?? "",
+      actor: "alice",
+      reason: "retired",
+      ...unnamed,
+    });
+    await ledger.releaseAddresses(term, 0);
     const approved = await ledger.decideJoin(term, approval(second.requestId, { pools: tiny }));
     expect((await ledger.identity(approved.nodeId ?? ""))?.addresses.ipv4).toBe("100.96.0.2");
   });
@@ -419,19 +478,47 @@ describe("an identity", () => {
 
   it("once removed gives name and address back, and is still known", async () => {
     const { nodeId, nodeName, addresses } = await enrol();
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired" });
-    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "again" });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired", ...unnamed });
+    await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "again", ...unnamed });
     expect(await ledger.identities()).toEqual([]);
     expect(await ledger.identity(nodeId)).toMatchObject({ status: "Removed", reason: "retired" });
-    expect((await enrol({ nodeName })).addresses).toEqual(addresses);
+    expect((await enrol({ nodeName })).addresses).not.toEqual(addresses);
+    expect(await ledger.releaseAddresses(term, 0)).toBe(1);
+    expect((await enrol()).addresses).toEqual(addresses);
     const removals = (await ledger.listAudit(100)).filter(({ action }) => action === "NodeRemoved");
     expect(removals).toHaveLength(1);
+  });
+
+  it("keeps its address from others for as long as a snapshot can name it", async () => {
+    const [first, second] = [await enrol(), await enrol()];
+    const removal = { actor: "alice", reason: "", epoch: 7, heldUntil: START + 100 };
+    await ledger.removeIdentity(term, { ...removal, nodeId: first.nodeId });
+    await ledger.removeIdentity(term, { ...removal, nodeId: second.nodeId, epoch: 9 });
+    expect(await ledger.releaseAddresses(term, 6)).toBe(0);
+    expect(await ledger.releaseAddresses(term, 7)).toBe(1);
+    expect((await enrol()).addresses).toEqual(first.addresses);
+    expect((await enrol()).addresses).not.toEqual(second.addresses);
+    clock.now = START + 100;
+    expect(await ledger.releaseAddresses(term, 7)).toBe(1);
+    expect((await enrol()).addresses).toEqual(second.addresses);
+  });
+
+  it("removed with a good certificate must go on being refused", async () => {
+    const [withOne, without] = [await enrol(), await enrol()];
+    await ledger.recordCertificate(term, { ...certificate(withOne.nodeId), notAfter: START + 100 });
+    for (const { nodeId } of [withOne, without])
+      await ledger.removeIdentity(term, { nodeId, actor: "alice", reason: "retired", ...unnamed });
+    expect(await ledger.endedIdentities()).toMatchObject([{ nodeId: withOne.nodeId, reason: "retired" }]);
+    clock.now = START + 100 + 300;
+    expect(await ledger.endedIdentities()).toEqual([]);
   });
 
   it("must exist to end", async () => {
     const ending = { nodeId: randomUUID(), actor: "alice", reason: "?" };
     await expect(ledger.revokeIdentity(term, ending)).rejects.toEqual(refusal("IDENTITY_UNKNOWN"));
-    await expect(ledger.removeIdentity(term, ending)).rejects.toEqual(refusal("IDENTITY_UNKNOWN"));
+    await expect(ledger.removeIdentity(term, { ...ending, ...unnamed })).rejects.toEqual(
+      refusal("IDENTITY_UNKNOWN"),
+    );
   });
 });
 

@@ -33,8 +33,26 @@ export interface Token extends TokenSpec {
   readonly uses: number;
 }
 
+/** A pod that asked with its projected service-account token, as the API server knows it. */
+export interface AttestedPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly serviceAccount: string;
+  readonly audience: string;
+  /** Name of its Kubernetes Node. */
+  readonly node: string;
+  /** Address that it asked from. */
+  readonly source: string;
+  /** Whether that is an address of its Node. */
+  readonly fromNode: boolean;
+}
+
 export interface JoinInput {
-  readonly tokenName: string;
+  /** Of the token that it came with; null when `pod` is what it came with. */
+  readonly tokenName: string | null;
+  readonly pod?:
+    (AttestedPod & { /** That its policy allows. */ readonly allowedRoles: readonly string[] }) | null;
   readonly nodeName: string;
   readonly fingerprint: string;
   readonly csrPem: string;
@@ -55,7 +73,8 @@ export interface JoinRequestRecord {
   readonly nodeName: string;
   readonly fingerprint: string;
   readonly csrPem: string;
-  readonly tokenName: string;
+  readonly tokenName: string | null;
+  readonly pod: AttestedPod | null;
   readonly requestedRoles: readonly string[];
   /** From the token. */
   readonly area: string | null;
@@ -154,9 +173,9 @@ export interface Ledger {
 
   // Joins
   /**
-   * Admits a request as pending. The caller has checked the token's secret and the request's signature.
+   * Admits a request as pending. The caller has checked the token's secret, or the pod, and the request's signature.
    * Idempotent by fingerprint: the same key gets its request again and uses nothing up.
-   * Throws FENCED, REPLAYED, TOKEN_*, ROLE_NOT_ALLOWED, NODE_NAME_TAKEN, REVOKED.
+   * Throws FENCED, REPLAYED, TOKEN_*, POD_ALREADY_USED, ROLE_NOT_ALLOWED, NODE_NAME_TAKEN, REVOKED.
    */
   admitJoin(term: number, input: JoinInput): Promise<{ requestId: string; created: boolean }>;
   joinRequest(requestId: string): Promise<JoinRequestRecord | undefined>;
@@ -176,8 +195,20 @@ export interface Ledger {
   identity(nodeId: string): Promise<Identity | undefined>;
   /** Final and idempotent: the first reason stays. Throws FENCED, IDENTITY_UNKNOWN. */
   revokeIdentity(term: number, input: { nodeId: string; actor: string; reason: string }): Promise<Identity>;
-  /** Frees name and address. Final and idempotent. Throws FENCED, IDENTITY_UNKNOWN. */
-  removeIdentity(term: number, input: { nodeId: string; actor: string; reason: string }): Promise<Identity>;
+  /**
+   * Removed ones whose certificate is still good, give or take the skew of clocks: they must go on being refused.
+   */
+  endedIdentities(): Promise<Identity[]>;
+  /**
+   * Frees the name at once. The address is held until every member confirmed an epoch that does not name the node, or `heldUntil`,
+   * when nobody can live by an older snapshot (releaseAddresses). Final and idempotent. Throws FENCED, IDENTITY_UNKNOWN.
+   */
+  removeIdentity(
+    term: number,
+    input: { nodeId: string; actor: string; reason: string; epoch: number; heldUntil: number },
+  ): Promise<Identity>;
+  /** Frees the addresses of removed members that no snapshot names any more; returns how many. Throws FENCED. */
+  releaseAddresses(term: number, confirmedEpoch: number): Promise<number>;
 
   // Certificates
   /** Throws FENCED, IDENTITY_UNKNOWN, REVOKED: a certificate that is not recorded must not leave the operator. */

@@ -1,11 +1,19 @@
 /** Opens the ledger on a given PostgreSQL, or on an embedded one in the data folder. See ledger.ts for what it promises. */
 import { randomBytes } from "node:crypto";
+import { CLOCK_SKEW_SECONDS } from "@saf/protocol";
 import { CamelCasePlugin, Kysely, PostgresDialect } from "kysely";
 import type { Logger } from "pino";
 import { certificateExpiries, latestCertificate, recordCertificate } from "./certificates.ts";
 import { createConnectionPool } from "./connection-pool.ts";
 import { asLedgerError } from "./database-failure.ts";
-import { findIdentity, listIdentities, removeIdentity, revokeIdentity } from "./identities.ts";
+import {
+  findIdentity,
+  listEndedIdentities,
+  listIdentities,
+  releaseAddresses,
+  removeIdentity,
+  revokeIdentity,
+} from "./identities.ts";
 import { admitJoin, decideJoin, findJoinRequest, listJoinRequests } from "./joins.ts";
 import type { AuditRecord, Ledger } from "./ledger.ts";
 import { claimLedger, migrate } from "./migrate.ts";
@@ -100,9 +108,13 @@ function createMethods(run: Run, decide: Decide): Omit<Ledger, "id" | "trustDoma
     useNonce: (fingerprint, nonce) => run((session) => useNonce(session, fingerprint, nonce)),
 
     identities: () => run(({ db }) => listIdentities(db)),
+    endedIdentities: () => run(({ db, now }) => listEndedIdentities(db, now - CLOCK_SKEW_SECONDS)),
     identity: (nodeId) => run(({ db }) => findIdentity(db, nodeId)),
     revokeIdentity: (term, input) => decide(term, (session) => revokeIdentity(session, input)),
     removeIdentity: (term, input) => decide(term, (session) => removeIdentity(session, input)),
+
+    releaseAddresses: (term, confirmedEpoch) =>
+      decide(term, (session) => releaseAddresses(session, confirmedEpoch)),
 
     recordCertificate: (term, certificate) =>
       decide(term, (session) => recordCertificate(session, certificate)),

@@ -1,7 +1,7 @@
 /** The tables as Kysely sees them (camelCase here, snake_case in SQL). The authority is `migrations/`. */
 import type { Generated, GeneratedAlways, JSONColumnType, Kysely } from "kysely";
 import type { Capabilities, Facts } from "@saf/protocol";
-import type { Decision, IdentityStatus } from "./ledger.ts";
+import type { AttestedPod, Decision, IdentityStatus } from "./ledger.ts";
 
 export interface Schema {
   ledger: { singleton: Generated<boolean>; id: string; trustDomain: string; createdAt: number };
@@ -22,7 +22,8 @@ export interface Schema {
     nodeName: string;
     fingerprint: string;
     csrPem: string;
-    tokenName: string;
+    tokenName: string | null;
+    pod: JSONColumnType<AttestedPod | null, string | null, string | null>;
     requestedRoles: string[];
     area: string | null;
     facts: JSONColumnType<Facts>;
@@ -48,7 +49,12 @@ export interface Schema {
     createdAt: number;
     certificateNotAfter: Generated<number | null>;
   };
-  addresses: { ordinal: number; nodeId: string };
+  addresses: {
+    ordinal: number;
+    nodeId: string;
+    heldEpoch: Generated<number | null>;
+    heldUntil: Generated<number | null>;
+  };
   certificates: {
     serial: string;
     nodeId: string;

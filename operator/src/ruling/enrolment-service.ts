@@ -2,11 +2,13 @@
 import type { ClusterSpec } from "@saf/crds";
 import type { Endpoint } from "@saf/protocol";
 import { startEnrolmentApi, type EnrolmentApi } from "../api/enrolment-api.ts";
+import type { Attestor } from "../attestation/attestor.ts";
 import type { Scope } from "../controllers/scope.ts";
 import type { Logger } from "pino";
 
 export interface EnrolmentServiceInit {
   readonly scope: Scope;
+  readonly attestor: Attestor;
   readonly listen: Endpoint;
   /** Hosts besides those of the Cluster. */
   readonly advertise: readonly string[];
@@ -38,6 +40,7 @@ export function createEnrolmentService(init: EnrolmentServiceInit): EnrolmentSer
       hosts: hosts(),
       ledger,
       authority,
+      attestor: init.attestor,
       trustDomain: ledger.trustDomain,
       clock: () => Math.floor(clock.nowMs() / 1000),
       log,

@@ -13,6 +13,7 @@ import { X509Certificate } from "node:crypto";
 import type { Cluster } from "@saf/crds";
 import type { Logger } from "pino";
 import type { Endpoint } from "@saf/protocol";
+import { createAttestor } from "../attestation/attestor.ts";
 import type { Authority } from "../authority/authority.ts";
 import { createControlServer } from "../control/control-server.ts";
 import type { ConnectEngine } from "../control/engine-port.ts";
@@ -36,6 +37,7 @@ import type { Ledger, Term } from "../ledger/ledger.ts";
 import type { Ruling } from "../telemetry/operator-metrics.ts";
 import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import { createEnrolmentService } from "./enrolment-service.ts";
+import { publishTrust } from "./trust-config-map.ts";
 import { runTogether } from "./tasks.ts";
 import { connectTriggers } from "./triggers.ts";
 
@@ -63,6 +65,7 @@ export interface Controllers {
   readonly assignments: Controller;
   readonly tokens: Controller;
   readonly requests: Controller;
+  readonly trust: Controller;
 }
 
 export async function rule(init: RuleInit, signal: AbortSignal): Promise<void> {
@@ -102,7 +105,7 @@ function rulingOf(scope: Scope, publisher: Publisher, startEpoch: number): Rulin
   return {
     term: scope.term,
     epoch,
-    editionSeconds: () => (publisher.editionMs === null ? null : publisher.editionMs / 1000),
+    editionSeconds: () => (publisher.edition === null ? null : publisher.edition.sinceMs / 1000),
     nodes: () => countNodes(scope, epoch()),
     nextCertificateEnd: () => {
       const ends = scope.identities
@@ -138,9 +141,11 @@ function assemble(
   onFenced: (error: unknown) => void,
 ): { readonly parts: readonly Part[]; readonly publisher: Publisher } {
   const { caches, log, term } = init;
+  const attestor = createAttestor(scope);
   const enrolment = createEnrolmentService({
     ...init.enrolment,
     scope,
+    attestor,
     log,
     onJoin: (requestId) => {
       controllers.requests.add(requestId);
@@ -162,6 +167,8 @@ function assemble(
     onFenced,
     onEdition: () => triggers.edition(),
   });
+  const dismiss = (nodeId: string, message: string): Promise<boolean> =>
+    control.send(nodeId, { kind: "refused", body: { code: "REVOKED", message } });
   const make = (name: string, reconcile: ControllerInit["reconcile"]): Controller =>
     createController({ name, scope, reconcile, onFenced });
   const controllers: Controllers = {
@@ -169,10 +176,17 @@ function assemble(
       "cluster",
       reconcileCluster(scope, init.holder, term.epoch, () => publisher),
     ),
-    nodes: make("fabric-node", reconcileNode(scope, publisher)),
+    nodes: make("fabric-node", reconcileNode(scope, publisher, { dismiss })),
     assignments: make("role-assignment", reconcileAssignment(scope, publisher)),
     tokens: make("join-token", reconcileToken(scope)),
-    requests: make("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
+    requests: make(
+      "join-request",
+      reconcileRequest(scope, {
+        decided: enrolment.decided,
+        autoApproves: (pod) => attestor.autoApproves(pod),
+      }),
+    ),
+    trust: make("trust", publishTrust(scope)),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
   return { parts: [...Object.values(controllers), publisher, control, enrolment, triggers], publisher };

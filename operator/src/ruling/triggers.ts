@@ -1,12 +1,14 @@
 /** Which change makes which controller look again. The only place where this is said. */
 import type { ControlServer } from "../control/control-server.ts";
 import type { Aspect } from "../control/fleet.ts";
+import { confirmedByAll } from "../controllers/snapshot/confirmed.ts";
 import { createController } from "../controllers/controller.ts";
 import type { Scope } from "../controllers/scope.ts";
 import type { Publisher } from "../controllers/snapshot/publisher.ts";
 import type { EnrolmentService } from "./enrolment-service.ts";
 import { createIntentWatch } from "./intent-watch.ts";
 import type { Controllers } from "./rule.ts";
+import { TRUST_CONFIG_MAP } from "./trust-config-map.ts";
 
 /** What was missed, for whatever reason, is seen at the latest after this. */
 const RESYNC_MS = 30_000;
@@ -38,7 +40,7 @@ export function connectTriggers({
   enrolment,
 }: TriggersInit): Triggers {
   const { caches, fleet, identities, ledger } = scope;
-  const { clusters, nodes, assignments, tokens, requests } = controllers;
+  const { clusters, nodes, assignments, tokens, requests, trust } = controllers;
 
   const nameOf = (nodeId: string): string | undefined => identities.byId(nodeId)?.nodeName;
   const everyNode = (): void => {
@@ -60,6 +62,7 @@ export function connectTriggers({
     async reconcile(key) {
       await identities.refresh();
       if (key !== ALL) return undefined;
+      await ledger.releaseAddresses(scope.term, confirmedByAll(scope));
       const pending = await ledger.listJoinRequests({ decision: "Pending" });
       pending.forEach(({ requestId }) => requests.add(requestId));
       everything();
@@ -74,6 +77,7 @@ export function connectTriggers({
     caches.requests.list().forEach(({ metadata }) => requests.add(metadata.name));
     everyNode();
     everyAssignment();
+    trust.add(TRUST_CONFIG_MAP);
     publisher.changed();
   };
 
@@ -84,6 +88,7 @@ export function connectTriggers({
     publisher.changed();
     enrolment.changed();
     everyNode();
+    caches.requests.list().forEach(({ metadata }) => requests.add(metadata.name)); // who needs no person may have changed
   });
   const nodeIntent = createIntentWatch();
   caches.nodes.onChange((name) => {

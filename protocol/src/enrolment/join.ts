@@ -11,6 +11,8 @@ import { capabilities, facts } from "./node-facts.ts";
 export const JOIN_PATH = "/v1alpha1/join";
 /** A join request is about 2 KiB. */
 export const MAX_JOIN_BODY_BYTES: number = 64 * 1024;
+/** A projected token has about 1.3 KiB. */
+export const MAX_SERVICE_ACCOUNT_TOKEN_LENGTH = 8192;
 /** Longest a GET may hang, seconds: below the idle timeout of common proxies. */
 export const MAX_WAIT_SECONDS = 25;
 
@@ -22,19 +24,48 @@ const control = z.object({
 });
 export type ControlIdentity = z.infer<typeof control>;
 
-export const joinBody = z.strictObject({
-  /** The fabric cluster the node means to join, when it knows its name. */
-  trustDomain: z.string().regex(TRUST_DOMAIN_PATTERN).optional(),
-  tokenId: z.string().regex(TOKEN_ID_PATTERN),
-  secret: z.string().regex(PIN_PATTERN),
-  nodeName: z.string().regex(NODE_NAME_PATTERN),
-  csr: z.string().max(MAX_CSR_LENGTH),
-  facts,
-  capabilities,
-  requestedRoles: z.array(z.string().max(32)).max(16),
-  candidates: z.array(endpoint).max(MAX_CANDIDATES),
-});
+export const joinBody = z
+  .strictObject({
+    /** The fabric cluster the node means to join, when it knows its name. */
+    trustDomain: z.string().regex(TRUST_DOMAIN_PATTERN).optional(),
+    /** With `secret`: a join token. */
+    tokenId: z.string().regex(TOKEN_ID_PATTERN).optional(),
+    secret: z.string().regex(PIN_PATTERN).optional(),
+    /** Instead of a join token: the projected service-account token of the pod that asks, a JWT. */
+    serviceAccountToken: z
+      .string()
+      .max(MAX_SERVICE_ACCOUNT_TOKEN_LENGTH)
+      .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+      .optional(),
+    nodeName: z.string().regex(NODE_NAME_PATTERN),
+    csr: z.string().max(MAX_CSR_LENGTH),
+    facts,
+    capabilities,
+    requestedRoles: z.array(z.string().max(32)).max(16),
+    candidates: z.array(endpoint).max(MAX_CANDIDATES),
+  })
+  .refine((body) => proofOf(body) !== undefined, {
+    message: "give either tokenId and secret, or serviceAccountToken",
+  });
 export type JoinBody = z.infer<typeof joinBody>;
+
+/** Why a host may ask at all. */
+export type JoinProof =
+  | { readonly type: "JoinToken"; readonly tokenId: string; readonly secret: string }
+  | { readonly type: "ServiceAccount"; readonly token: string };
+
+interface Proofs {
+  readonly tokenId?: string | undefined;
+  readonly secret?: string | undefined;
+  readonly serviceAccountToken?: string | undefined;
+}
+
+/** Undefined when the body gives none or more than one. */
+export function proofOf({ tokenId, secret, serviceAccountToken: token }: Proofs): JoinProof | undefined {
+  if (token !== undefined)
+    return tokenId === undefined && secret === undefined ? { type: "ServiceAccount", token } : undefined;
+  return tokenId === undefined || secret === undefined ? undefined : { type: "JoinToken", tokenId, secret };
+}
 
 export const requestIdPattern: RegExp = /^[a-z0-9]([a-z0-9-]{0,70}[a-z0-9])?$/;
 export const joinAccepted = z.object({

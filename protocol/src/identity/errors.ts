@@ -1,4 +1,5 @@
-export type IdentityErrorCode = "SPIFFE_ID_INVALID" | "CSR_INVALID" | "CSR_FORBIDDEN_SAN";
+export type IdentityErrorCode =
+  "SPIFFE_ID_INVALID" | "CSR_INVALID" | "CSR_FORBIDDEN_SAN" | "NODE_NAME_INVALID";
 
 export class IdentityError extends Error {
   readonly code: IdentityErrorCode;

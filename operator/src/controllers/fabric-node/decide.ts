@@ -69,7 +69,15 @@ export function decideNode(input: NodeInput): NodeOutcome {
 function ready(input: NodeInput, [approval, identity, connection, snapshot]: readonly Finding[]): Finding {
   const first = (...parts: readonly (Finding | undefined)[]): Finding | undefined =>
     parts.find((part) => part !== undefined && part.status !== "True");
-  const blocking = first(approval, suspended(input), identity, connection, snapshot, peersReached(input));
+  const blocking = first(
+    leaving(input),
+    approval,
+    suspended(input),
+    identity,
+    connection,
+    snapshot,
+    peersReached(input),
+  );
   if (blocking && isJoining(input, blocking)) return finding("Ready", "False", "Joining", blocking.message);
   if (blocking) return { ...blocking, type: "Ready", status: "False" };
   return finding("Ready", "True", "Connected", "in contact, up to date");
@@ -94,6 +102,15 @@ function approved({ node, identity }: NodeInput): Finding {
   if (identity.status === "Revoked")
     return finding("Approved", "False", "Revoked", identity.reason || "revoked");
   return finding("Approved", "True", "Approved", `member ${identity.nodeId}`);
+}
+
+function leaving({ node, identity }: NodeInput): Finding | undefined {
+  if (!node.metadata.deletionTimestamp) return undefined;
+  const how =
+    identity?.status === "Active"
+      ? "it is told, and ends its sessions"
+      : "it is revoked, and its peers are told";
+  return finding("Ready", "False", "Leaving", `its object is deleted: ${how}`);
 }
 
 function suspended({ node }: NodeInput): Finding | undefined {
@@ -203,7 +220,7 @@ function factsFor(input: NodeInput): Omit<FabricNodeStatus, "conditions" | "obse
     ...optional("natGroup", natGroup ?? undefined),
     ...optional("candidates", candidates.length > 0 ? [...candidates] : before?.candidates),
     ...optional("peers", peers),
-    ...optional("summary", summaryOf(roles, peers)),
+    ...optional("summary", summaryOf(roles, peers, node.spec.groups ?? [])),
     ...optional("snapshot", snapshotOf(heartbeat?.applied) ?? before?.snapshot),
     ...optional("certificate", notAfter === null ? undefined : { notAfter: rfc3339(notAfter * 1000) }),
     ...optional("lastHeartbeatTime", lastHeard(input)),
@@ -217,9 +234,14 @@ function peersOf(input: NodeInput): FabricNodeStatus["peers"] {
   return facts.heartbeat ? { ...facts.heartbeat.peers } : node.status?.peers;
 }
 
-function summaryOf(roles: readonly Role[], peers: FabricNodeStatus["peers"]): FabricNodeStatus["summary"] {
+function summaryOf(
+  roles: readonly Role[],
+  peers: FabricNodeStatus["peers"],
+  groups: readonly string[],
+): FabricNodeStatus["summary"] {
   const { direct = 0, known = 0 } = peers ?? {};
   const summary = {
+    ...optional("groups", groups.length > 0 ? [...groups].sort().join(",") : undefined),
     ...optional("roles", roles.length > 0 ? roles.join(",") : undefined),
     ...optional("peers", peers && `${direct}/${known}`),
   };

@@ -3,11 +3,12 @@
  *
  *   row pending, no object      → make the object (also after an outage: the row waited)
  *   row pending, an answer      → decide in the ledger; the first decision is final
+ *   row pending, a pod that the Cluster lets in without a person, and nobody answered → approve in the policy's name
  *   row approved, not yet shown → FabricNode and the roles asked for
  *   always                      → status
  */
 import type { JoinRequest } from "@saf/crds";
-import type { JoinRequestRecord } from "../../ledger/ledger.ts";
+import type { AttestedPod, JoinRequestRecord } from "../../ledger/ledger.ts";
 import type { Again } from "../../kube/work-queue.ts";
 import { isKubeError } from "../../kube/errors.ts";
 import { codeOf } from "../controller.ts";
@@ -15,7 +16,17 @@ import { applyNode } from "../fabric-node/apply-node.ts";
 import { JOIN_REQUESTS, ROLE_ASSIGNMENTS, FABRIC_NODES } from "../resources.ts";
 import type { Scope } from "../scope.ts";
 import { writeStatus } from "../status-writer.ts";
-import { decideRequestStatus, rolesOf, shows, specFor, tells, verdictOf, type Obstacle } from "./decide.ts";
+import {
+  approvedByPolicy,
+  decideRequestStatus,
+  rolesOf,
+  shows,
+  specFor,
+  tells,
+  verdictOf,
+  type Obstacle,
+  type Verdict,
+} from "./decide.ts";
 
 /** An address or a name may become free at any time without an event that leads here. */
 const OBSTACLE_RETRY_MS = 15_000;
@@ -25,6 +36,8 @@ const MAX_MESSAGE = 1_024;
 export interface RequestHooks {
   /** The decision is in the ledger and its node can be met: whoever waits for it may be told. */
   decided(requestId: string): void;
+  /** Whether the Cluster lets the pod in without a person, and it still runs. */
+  autoApproves(pod: AttestedPod): Promise<boolean>;
 }
 
 export function reconcileRequest(
@@ -60,8 +73,9 @@ async function decide(
   request: JoinRequest,
   row: JoinRequestRecord | undefined,
 ): Promise<Decided> {
-  const verdict = verdictOf(request);
-  if (!row || row.decision !== "Pending" || !verdict || !shows(request, row)) return { after: row };
+  if (!row || row.decision !== "Pending" || !shows(request, row)) return { after: row };
+  const verdict = verdictOf(request) ?? (await verdictOfPolicy(hooks, row));
+  if (!verdict) return { after: row };
   const pools = scope.cluster().spec.addressPools;
   try {
     const after = await scope.ledger.decideJoin(scope.term, { requestId: row.requestId, pools, ...verdict });
@@ -73,6 +87,11 @@ async function decide(
     if (!obstacle) throw error;
     return { after: row, obstacle };
   }
+}
+
+async function verdictOfPolicy(hooks: RequestHooks, { pod }: JoinRequestRecord): Promise<Verdict> {
+  if (!pod || !(await hooks.autoApproves(pod))) return undefined;
+  return approvedByPolicy(pod);
 }
 
 function obstacleFrom(error: unknown): Obstacle | undefined {

@@ -13,6 +13,7 @@ const row: JoinRequestRecord = {
   fingerprint: "a".repeat(64),
   csrPem: "",
   tokenName: "rack-7",
+  pod: null,
   requestedRoles: ["relay", "exit"],
   area: "attic",
   facts: sampleFacts,

@@ -7,7 +7,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { JoinRequest, JoinRequestSpec, JoinRequestStatus, Role } from "@saf/crds";
 import { ROLES } from "@saf/crds";
-import type { JoinRequestRecord } from "../../ledger/ledger.ts";
+import type { AttestedPod, JoinRequestRecord } from "../../ledger/ledger.ts";
 import { conditionsFrom, finding, rfc3339, type Finding } from "../condition.ts";
 
 /** What people have said so far. */
@@ -21,6 +21,12 @@ export function verdictOf({ spec }: JoinRequest): Verdict {
   if (!entry) return undefined;
   const decision = entry.decision === "Deny" ? "Denied" : "Approved";
   return { decision, actor: entry.user, reason: entry.reason ?? "" };
+}
+
+/** No person's name: people are named as the API server knows them, by `spec.approvals`. */
+export function approvedByPolicy({ namespace, serviceAccount }: AttestedPod): NonNullable<Verdict> {
+  const actor = `policy/serviceaccount/${namespace}/${serviceAccount}`;
+  return { decision: "Approved", actor, reason: "the Cluster's spec.enrolment approves its pods" };
 }
 
 /** Whether the object shows what the row says: who asks, and all that the host said of itself. */
@@ -52,13 +58,13 @@ export function specFor(row: JoinRequestRecord): JoinRequestSpec {
   return {
     nodeName: row.nodeName,
     fingerprint: row.fingerprint,
-    tokenName: row.tokenName,
+    ...(row.tokenName === null ? {} : { tokenName: row.tokenName }),
     requestedRoles: rolesOf(row),
     ...(row.area === null ? {} : { area: row.area }),
     facts: row.facts,
     capabilities: { protocolVersions: [...row.capabilities.protocolVersions] },
     candidates: [...row.candidates],
-    attestation: { type: "JoinToken" },
+    attestation: row.pod === null ? { type: "JoinToken" } : { type: "ServiceAccount", pod: { ...row.pod } },
   };
 }
 

@@ -4,6 +4,7 @@ import type { Again } from "../../kube/work-queue.ts";
 import type { Published } from "../fabric-node/controller.ts";
 import { ROLE_ASSIGNMENTS } from "../resources.ts";
 import type { Scope } from "../scope.ts";
+import { confirmedBy } from "../snapshot/confirmed.ts";
 import { writeStatus } from "../status-writer.ts";
 import { decideAssignment } from "./decide.ts";
 
@@ -16,15 +17,7 @@ export function reconcileAssignment(
   scope: Scope,
   published: PublishedRoles,
 ): (name: string) => Promise<Again | undefined> {
-  const { caches, clock, fleet, identities } = scope;
-
-  const confirmedBy = (nodeId: string): number | null => {
-    const heard = fleet.facts(nodeId).heartbeat?.applied?.epoch;
-    if (heard !== undefined) return heard;
-    const name = identities.byId(nodeId)?.nodeName;
-    return (name === undefined ? undefined : caches.nodes.get(name)?.status?.snapshot?.epoch) ?? null;
-  };
-
+  const { caches, clock } = scope;
   return async (name) => {
     const assignment = caches.assignments.get(name);
     const targets = published.compiled?.targets.get(name);
@@ -32,7 +25,13 @@ export function reconcileAssignment(
     if (!assignment || assignment.metadata.deletionTimestamp || !targets) return undefined;
     const nowMs = clock.nowMs();
     const epoch = published.assignmentEpoch(assignment);
-    const { status, nextMs } = decideAssignment({ assignment, targets, epoch, confirmedBy, nowMs });
+    const { status, nextMs } = decideAssignment({
+      assignment,
+      targets,
+      epoch,
+      confirmedBy: (nodeId) => confirmedBy(scope, nodeId),
+      nowMs,
+    });
     await writeStatus(scope, ROLE_ASSIGNMENTS, assignment, status);
     return nextMs === null ? undefined : { afterMs: nextMs - nowMs };
   };

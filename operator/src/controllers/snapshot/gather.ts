@@ -13,9 +13,9 @@ export function gather(scope: Scope): CompileInput {
   return {
     cluster: { ...spec, name: metadata.name },
     control: authority.control,
-    nodes: identities
-      .all()
-      .map((identity) => fleetNode(identity, caches.nodes.get(identity.nodeName), fleet)),
+    nodes: [...identities.all(), ...identities.ended()].map((identity) =>
+      fleetNode(identity, caches.nodes.get(identity.nodeName), fleet),
+    ),
     assignments: caches.assignments.list(),
     nowMs: clock.nowMs(),
   };

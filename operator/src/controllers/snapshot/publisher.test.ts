@@ -58,7 +58,10 @@ async function bench() {
     away: false,
     congested: false,
   };
-  const identities = createIdentityDirectory({ identities: async () => world.identities });
+  const identities = createIdentityDirectory({
+    identities: async () => world.identities,
+    endedIdentities: async () => [],
+  });
   await identities.refresh();
   const signed: string[][] = [];
   const sent: { nodeId: string; jws: string }[] = [];

@@ -40,8 +40,6 @@ export interface PublisherInit {
 
 export interface Publisher extends PublishedRoles {
   readonly epoch: number | null;
-  /** When the newest edition was made. */
-  readonly editionMs: number | null;
   /** Something that snapshots are made of may have changed. */
   changed(): void;
   /** The node connected, is behind, or holds a newer certificate: it may need a document. */
@@ -138,8 +136,8 @@ export function createPublisher({ scope, send, onFenced, onEdition }: PublisherI
     get epoch() {
       return edition?.epoch ?? null;
     },
-    get editionMs() {
-      return edition?.sinceMs ?? null;
+    get edition() {
+      return edition ? { epoch: edition.epoch, sinceMs: edition.sinceMs } : null;
     },
     get compiled() {
       return edition?.compiled;

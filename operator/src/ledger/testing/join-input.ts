@@ -3,6 +3,9 @@ import { randomBytes } from "node:crypto";
 import type { JoinInput, TokenSpec } from "../ledger.ts";
 import { START } from "./test-postgres.ts";
 
+/** For a removal: no snapshot ever named the node. */
+export const unnamed = { epoch: 0, heldUntil: START } as const;
+
 export const pools = { ipv4: "100.96.0.0/16", ipv6: "fd5a::/64" } as const;
 
 export function tokenSpec(overrides: Partial<TokenSpec> = {}): TokenSpec {
