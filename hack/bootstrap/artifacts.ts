@@ -19,6 +19,9 @@ export interface Artifacts {
   readonly worker: string;
   /** A folder whose `bin` has containerd, its shim, ctr and runc, and whose `cni` has the network plugins; for the cluster lab. */
   readonly containerRuntime: string;
+  /** Released tools of others, for the tests that use them: see lazy-tools.ts. */
+  readonly helm: string;
+  readonly kustomize: string;
 }
 
 export type ArtifactName = keyof Artifacts;
@@ -29,6 +32,8 @@ export const repositoryRoot = resolve(import.meta.dirname, "../..");
 const onDemand: Partial<Record<ArtifactName, string>> = {
   worker: " -- worker",
   containerRuntime: " -- container-runtime",
+  helm: " -- helm",
+  kustomize: " -- kustomize",
 };
 
 const recordPath = join(repositoryRoot, "node_modules/.saf-artifacts.json");
@@ -54,6 +59,12 @@ export function artifacts(): Artifacts {
     },
     get containerRuntime() {
       return locate("containerRuntime");
+    },
+    get helm() {
+      return locate("helm");
+    },
+    get kustomize() {
+      return locate("kustomize");
     },
   };
 }

@@ -9,6 +9,7 @@ import { createElector } from "./kube/elector.ts";
 import { createEventRecorder } from "./kube/event-recorder.ts";
 import { lead } from "./ruling/lead.ts";
 import { createLedgerHolder } from "./ruling/ledger-holder.ts";
+import type { ServiceLead } from "./ruling/service-lead.ts";
 
 const LEASE_NAME = "fabric-operator";
 /** For the last Events to reach an API server that may be away. */
@@ -47,6 +48,7 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     controlKeyFile,
     enrolment,
     connectEngine,
+    serviceLead: serviceLeadOf(config),
   };
   try {
     await elector.run(signal, (leading) => lead(init, leading));
@@ -55,6 +57,17 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     await ledgers.close();
     client.close();
   }
+}
+
+function serviceLeadOf({ service, place, enrolment }: Config): ServiceLead | undefined {
+  if (!service || !place?.address) return undefined;
+  return {
+    service: service.name,
+    address: place.address,
+    node: place.node,
+    enrolmentPort: enrolment.listen.port,
+    controlPort: service.controlPort,
+  };
 }
 
 function loadKubeConfig({ kubeconfig }: Config): KubeConfig {

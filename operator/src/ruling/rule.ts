@@ -33,6 +33,7 @@ import type { Clock } from "../kube/clock.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { Ledger, Term } from "../ledger/ledger.ts";
 import { createEnrolmentService } from "./enrolment-service.ts";
+import { leadService, type ServiceLead } from "./service-lead.ts";
 import { runTogether } from "./tasks.ts";
 import { connectTriggers } from "./triggers.ts";
 
@@ -51,6 +52,8 @@ export interface RuleInit {
   readonly connectEngine: ConnectEngine;
   readonly controlKeyFile: string;
   readonly enrolment: { readonly listen: Endpoint; readonly advertise: readonly string[] };
+  /** A Service that is to lead to the one that rules. */
+  readonly serviceLead?: ServiceLead | undefined;
 }
 
 export interface Controllers {
@@ -145,5 +148,9 @@ function assemble(init: RuleInit, scope: Scope, onFenced: (error: unknown) => vo
     requests: make("join-request", reconcileRequest(scope, { decided: enrolment.decided })),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
-  return [...Object.values(controllers), publisher, control, enrolment, triggers];
+  const { serviceLead: lead, client, clock } = init;
+  const led = lead
+    ? [{ run: (signal: AbortSignal) => leadService({ client, clock, log, lead }, signal) }]
+    : [];
+  return [...Object.values(controllers), publisher, control, enrolment, triggers, ...led];
 }
