@@ -1,6 +1,6 @@
 /**
- * Tools that only some tests use, built when the first of them asks: helm and kustomize. Under the same lock as
- * bootstrap.sh, because they share its cache and its record.
+ * Tools that only some tests use, built when the first of them asks: helm and kustomize. One at a time, under a lock of their own:
+ * a test need not wait for another tree's bootstrap.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -17,7 +17,7 @@ export function buildLazily(tool: LazyTool): string {
   const cache = cacheDirectory();
   mkdirSync(cache, { recursive: true });
   const build = [process.execPath, join(repositoryRoot, "hack/bootstrap/main.ts"), tool];
-  execFileSync("flock", [join(cache, "bootstrap.lock"), ...build], {
+  execFileSync("flock", [join(cache, "lazy-tools.lock"), ...build], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   return artifacts()[tool];

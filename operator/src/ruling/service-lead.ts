@@ -2,6 +2,8 @@
  * Makes a Service lead to the operator that rules, and to no other: those that stand by answer neither joins nor control
  * sessions. The Service has no selector; its one EndpointSlice, of the same name, says where it leads, and goes with it.
  *
+ * A slice keeps its family of addresses for good; so does what Kubernetes gives to the pods of one cluster first.
+ *
  * A label on the ruling pod would do too, but the right to patch pods is the right to change what privileged ones run.
  */
 import { isIPv6 } from "node:net";
