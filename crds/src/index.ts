@@ -5,23 +5,32 @@ export type { CustomResourceDefinition, KindDefinition, KubernetesObject } from 
 export type { Condition } from "./v1alpha1/condition.ts";
 export type { ObjectMeta } from "./v1alpha1/object-meta.ts";
 export { ROLES, type Role } from "./v1alpha1/role.ts";
-export { clusterKind, type Cluster, type ClusterSpec, type ClusterStatus } from "./v1alpha1/cluster.ts";
+export {
+  clusterKind,
+  type Cluster,
+  type ClusterSpec,
+  type ClusterSpecInput,
+  type ClusterStatus,
+} from "./v1alpha1/cluster.ts";
 export {
   fabricNodeKind,
   type FabricNode,
   type FabricNodeSpec,
+  type FabricNodeSpecInput,
   type FabricNodeStatus,
 } from "./v1alpha1/fabric-node.ts";
 export {
   roleAssignmentKind,
   type RoleAssignment,
   type RoleAssignmentSpec,
+  type RoleAssignmentSpecInput,
   type RoleAssignmentStatus,
 } from "./v1alpha1/role-assignment.ts";
 export {
   joinTokenKind,
   type JoinToken,
   type JoinTokenSpec,
+  type JoinTokenSpecInput,
   type JoinTokenStatus,
 } from "./v1alpha1/join-token.ts";
 export {

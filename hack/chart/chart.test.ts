@@ -52,6 +52,17 @@ describe("golden files", () => {
       },
     ],
     ["operator-alone", { crds, agent: { enabled: false }, operator: { replicas: 1 } }],
+    [
+      "agents-alone",
+      {
+        crds,
+        operator: { enabled: false },
+        agent: {
+          server: "https://fabric-operator.home.svc:8443",
+          trust: { pin: "p".repeat(43), ca: "PEM\n" },
+        },
+      },
+    ],
   ])("%s", async (name, values) => {
     const path = join(import.meta.dirname, "golden", `${name}.yaml`);
     const rendered = await succeed(render(values));
@@ -113,6 +124,12 @@ describe("wrong values are refused by name:", () => {
   it("two operators on the embedded database, and says what to do", async () => {
     expect(await refusal({ operator: { replicas: 2 } })).toMatch(
       /operator\.replicas is 2.*database\.urlSecret\.name/,
+    );
+  });
+
+  it("agents alone that know no operator", async () => {
+    expect(await refusal({ operator: { enabled: false } })).toMatch(
+      /agent\.server, agent\.trust\.pin and agent\.trust\.ca/,
     );
   });
 

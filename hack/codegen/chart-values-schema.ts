@@ -4,7 +4,7 @@
  */
 import { clusterKind } from "@saf/crds";
 
-type Schema = Readonly<Record<string, unknown>>;
+export type Schema = Readonly<Record<string, unknown>>;
 
 const string: Schema = { type: "string" };
 const boolean: Schema = { type: "boolean" };
@@ -38,6 +38,7 @@ const placement = {
 
 const operator = closed({
   ...placement,
+  enabled: boolean,
   replicas: { type: "integer", minimum: 0, maximum: 5 },
   logLevel,
   advertise: { ...strings({ type: "string", minLength: 1, maxLength: 253 }), maxItems: 12 },
@@ -63,6 +64,7 @@ const agent = closed({
   enabled: boolean,
   logLevel,
   server: { type: "string", pattern: "^(|https://[^/\\s]+)$" },
+  trust: closed({ pin: { type: "string", pattern: "^([A-Za-z0-9_-]{43})?$" }, ca: string }),
   audience: { type: "string", minLength: 1, maxLength: 253 },
   requestedRoles: { ...strings(), maxItems: 16 },
   area: { type: "string", maxLength: 63 },
@@ -85,7 +87,13 @@ const agent = closed({
 });
 
 export function chartValuesSchema(): string {
-  const values = {
+  const schema = { $schema: "https://json-schema.org/draft/2020-12/schema", ...chartValues(clusterSpec()) };
+  return `${JSON.stringify(schema, null, 2)}\n`;
+}
+
+/** The values as a schema, with `cluster.spec` as given. */
+export function chartValues(spec: Schema): Schema {
+  return closed({
     image: closed({
       registry: { type: "string", minLength: 1 },
       tag: string,
@@ -97,7 +105,7 @@ export function chartValuesSchema(): string {
       create: boolean,
       name: dnsLabel,
       // Nothing yet, or all that a Cluster needs.
-      spec: { type: "object", anyOf: [{ maxProperties: 0 }, clusterSpec()] },
+      spec: { type: "object", anyOf: [{ maxProperties: 0 }, spec] },
     }),
     database: closed({
       urlSecret: closed({ name: string, key: { type: "string", minLength: 1 } }),
@@ -120,9 +128,7 @@ export function chartValuesSchema(): string {
     uninstall: closed({ takeLeave: boolean }),
     // What Helm adds when the chart is another one's dependency.
     global: kubernetesObject,
-  };
-  const schema = { $schema: "https://json-schema.org/draft/2020-12/schema", ...closed(values) };
-  return `${JSON.stringify(schema, null, 2)}\n`;
+  });
 }
 
 function clusterSpec(): Schema {

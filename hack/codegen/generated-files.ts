@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { generateManifests } from "@saf/crds";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
 import { chartFiles } from "./chart-files.ts";
+import { chartValuesType } from "./chart-values-type.ts";
 import { limitsPage } from "./limits.ts";
 
 export const manifestsDir = join(repositoryRoot, "crds/manifests");
@@ -17,5 +18,11 @@ export const generatedDirs: readonly string[] = [
 export function generatedFiles(): Map<string, string> {
   const manifests = [...generateManifests()].map(([name, text]) => [join(manifestsDir, name), text] as const);
   const chart = [...chartFiles()].map(([name, text]) => [join(chartDir, name), text] as const);
-  return new Map([...manifests, ...chart, [join(repositoryRoot, "docs/limits.md"), limitsPage()]]);
+  const values = join(repositoryRoot, "cdk8s/src/generated/chart-values.ts");
+  return new Map([
+    ...manifests,
+    ...chart,
+    [values, chartValuesType()],
+    [join(repositoryRoot, "docs/limits.md"), limitsPage()],
+  ]);
 }

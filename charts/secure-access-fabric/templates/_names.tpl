@@ -68,6 +68,12 @@ first install the Cluster has to come after its CustomResourceDefinition, with t
 {{- if and (gt (int .Values.operator.replicas) 1) (include "fabric.embedded" .) }}
 {{- fail (printf "operator.replicas is %d, and the embedded PostgreSQL serves one operator: set database.urlSecret.name to a Secret with the URL of a PostgreSQL of yours, or operator.replicas to 1" (int .Values.operator.replicas)) }}
 {{- end }}
+{{- if and .Values.operator.enabled .Values.agent.trust.pin }}
+{{- fail "agent.trust.pin is set, and the operator of this release writes ConfigMap fabric-trust itself: leave it empty, or set operator.enabled to false" }}
+{{- end }}
+{{- if and (not .Values.operator.enabled) .Values.agent.enabled (or (not .Values.agent.server) (not .Values.agent.trust.pin) (not .Values.agent.trust.ca)) }}
+{{- fail "operator.enabled is false: the agents need agent.server, agent.trust.pin and agent.trust.ca of an operator elsewhere (its ConfigMap fabric-trust has pin and ca.crt)" }}
+{{- end }}
 {{- if and .Values.cluster.create (not .Values.cluster.spec) }}
 {{- fail "cluster.create is true and cluster.spec is empty: give it at least trustDomain, addressPools and endpoints (kubectl explain cluster.spec)" }}
 {{- end }}
