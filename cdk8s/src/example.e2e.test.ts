@@ -67,7 +67,7 @@ it("agents alone are accepted, and bring what they believe", async () => {
     said
       .trim()
       .split("\n")
-      .map((line) => line.split(" ")[0])
+      .map((line) => line.split(" ")[0] ?? "")
       .sort(),
   ).toEqual([
     "configmap/fabric-agent",
