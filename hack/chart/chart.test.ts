@@ -4,9 +4,10 @@
  *
  * After a wanted change: UPDATE_GOLDEN=1 npm run jest -- hack/chart/chart.test
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadAll } from "js-yaml";
+import { load, loadAll } from "js-yaml";
+import { repositoryRoot } from "../bootstrap/artifacts.ts";
 import { buildLazily, LAZY_BUILD_TIMEOUT_MS } from "../bootstrap/lazy-tools.ts";
 import { chart, helm, render, succeed } from "./helm.ts";
 import { clusterSpec, everything } from "./values.ts";
@@ -71,6 +72,12 @@ describe("golden files", () => {
   });
 });
 
+it("has the version of the programs that it installs", () => {
+  const read = (path: string): unknown => load(readFileSync(path, "utf8"));
+  const { version } = read(join(repositoryRoot, "operator/package.json")) as { version: string };
+  expect(read(join(chart, "Chart.yaml"))).toMatchObject({ version, appVersion: version });
+});
+
 it("installs the kinds so that an uninstall keeps them", async () => {
   const kinds = (await manifests({})).filter(({ kind }) => kind === "CustomResourceDefinition");
   expect(kinds.length).toBeGreaterThan(4);
@@ -84,7 +91,6 @@ it("makes a ConfigMap and a PrometheusRule of every dashboard and alert file", a
   const found = (await manifests(everything)).filter(
     ({ kind, metadata }) => kind === "PrometheusRule" || metadata.name.startsWith("fabric-dashboard-"),
   );
-  const { globSync } = await import("node:fs");
   expect(found).toHaveLength(globSync(["dashboards/*.json", "alerts/*.yaml"], { cwd: chart }).length);
 });
 

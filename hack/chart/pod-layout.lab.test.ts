@@ -2,7 +2,7 @@
  * The DaemonSet's pod without a kubelet: the real agent and engine with the users, groups, capabilities, mounts and files that the chart
  * gives them, on a host that is a member already, beside an ordinary one. Who may read and write what is what this is about.
  */
-import { chownSync, cpSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, cpSync, readdirSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import type { StatusView } from "@saf/agent";
@@ -124,6 +124,7 @@ function status(): Promise<StatusView> {
 }
 
 function adapt(data: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const { telemetry, join, ...agent } = JSON.parse(data["agent.json"] ?? "") as Record<string, unknown>;
+  const given = Object.entries(JSON.parse(data["agent.json"] ?? "") as Record<string, unknown>);
+  const agent = Object.fromEntries(given.filter(([key]) => key !== "telemetry" && key !== "join"));
   return { ...data, "agent.json": JSON.stringify({ ...agent, nodeName: "usa-1" }) };
 }

@@ -27,13 +27,15 @@ interface Volume {
   readonly name: string;
   readonly configMap?: { readonly name: string };
   readonly projected?: object;
+  readonly secret?: object;
+  readonly persistentVolumeClaim?: object;
   readonly emptyDir?: object;
   readonly hostPath?: { readonly path: string; readonly type: string };
 }
 
 export interface PodSpec {
   readonly securityContext: { readonly fsGroup: number };
-  readonly initContainers: readonly Container[];
+  readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
   readonly volumes: readonly Volume[];
 }
@@ -46,6 +48,10 @@ export interface PodInit {
   readonly files: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** What `$(NAME)` is in arguments. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Of every container. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Folders of this machine at places of every container: what a kubelet adds by itself. */
+  readonly mounts?: Readonly<Record<string, string>>;
 }
 
 export interface Pod {
@@ -56,15 +62,17 @@ export interface Pod {
   start(name: string): SupervisedProcess;
 }
 
-export function createPod({ lab, host, spec, files, variables }: PodInit): Pod {
+export function createPod(init: PodInit): Pod {
+  const { lab, host, spec, files, variables, environment = {}, mounts: added = {} } = init;
   const root = join(host.directory, "pod");
   const { fsGroup } = spec.securityContext;
   const volume = (name: string): string => join(root, name);
   mkdirSync(root);
-  for (const { name, hostPath, emptyDir } of spec.volumes) {
+  for (const { name, hostPath, emptyDir, persistentVolumeClaim } of spec.volumes) {
     if (hostPath?.type === "CharDevice") continue; // the machine's own
     if (hostPath) makeFolder(volume(name), 0, 0o755);
     else if (emptyDir) makeFolder(volume(name), fsGroup, 0o2777);
+    else if (persistentVolumeClaim) makeFolder(volume(name), fsGroup, 0o2775);
     else writeAtomicFolder(volume(name), fsGroup, files[name] ?? {});
   }
 
@@ -73,16 +81,22 @@ export function createPod({ lab, host, spec, files, variables }: PodInit): Pod {
     const granted = (capabilities?.add ?? []).map((name) => `,+${name.toLowerCase()}`).join("");
     const code = join(lab.directory, "code");
     const mounts = container.volumeMounts.filter(({ mountPath }) => !mountPath.startsWith("/dev/"));
-    const binds = mounts.flatMap(({ name, mountPath }) => [
-      `mkdir -p ${mountPath}`,
-      `mount --bind ${volume(name)} ${mountPath}`,
+    const places = [
+      ...mounts.map(({ name, mountPath }) => [mountPath, volume(name)] as const),
+      ...Object.entries(added),
+    ];
+    const binds = places.flatMap(([place, source]) => [
+      `mkdir -p ${place}`,
+      `mount --bind ${source} ${place}`,
     ]);
     // Folders of the image, as far as they matter: empty ones in which mount points can be made.
     const script = [
       "set -e",
       ...["/run", "/etc", "/var/lib"].map((path) => `mount -t tmpfs none ${path}`),
       `mount -o bind,ro ${repositoryRoot} ${code}`,
-      ...binds,
+      // initdb asks for the name of its user.
+      "echo fabric:x:65532:65532::/:/none > /etc/passwd",
+      ...binds.filter((step) => !step.endsWith(" /tmp")), // the lab itself is in there
       'exec "$@"',
     ].join("\n");
     const privileges = [
@@ -91,12 +105,13 @@ export function createPod({ lab, host, spec, files, variables }: PodInit): Pod {
     ].flat();
     const [name = "", ...rest] = [
       ...container.command,
-      ...container.args.filter((a) => !/node-name|NODE_NAME/.test(a)),
+      ...container.args.filter((a) => container.name !== "agent" || !/node-name|NODE_NAME/.test(a)),
     ];
     const args = rest.map((arg) =>
       arg.replaceAll(/\$\((\w+)\)/g, (whole, key: string) => variables[key] ?? whole),
     );
-    return ["sh", "-c", script, "sh", ...privileges, ...program(name, code), ...args];
+    const given = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
+    return ["env", ...given, "sh", "-c", script, "sh", ...privileges, ...program(name, code), ...args];
   };
   const find = (containers: readonly Container[], name: string): Container => {
     const found = containers.find((container) => container.name === name);
@@ -105,7 +120,7 @@ export function createPod({ lab, host, spec, files, variables }: PodInit): Pod {
   };
   return {
     volume,
-    initialize: async (name) => void (await host.exec(commandOf(find(spec.initContainers, name)))),
+    initialize: async (name) => void (await host.exec(commandOf(find(spec.initContainers ?? [], name)))),
     start: (name) =>
       lab.supervisor.add({
         name: `${host.name}/pod-${name}`,
@@ -121,6 +136,7 @@ function program(name: string, code: string): string[] {
   if (name === "node") return [node];
   if (name === "fabric-engine") return [artifacts().engine];
   if (name === "fabric-agent") return [node, join(code, "agent/src/main.ts")];
+  if (name === "fabric-operator") return [node, join(code, "operator/src/main.ts")];
   throw new Error(`no image has ${name}`);
 }
 

@@ -88,6 +88,17 @@ const verdicts = async (): Promise<Record<string, string>> =>
     ),
   );
 
+it("Argo CD is told of every kind by its own ConfigMap", async () => {
+  const built = await succeed(
+    run(artifacts().kustomize, ["build", join(repositoryRoot, "examples/gitops/argo-cd")]),
+  );
+  const [config] = loadAll(built) as [{ metadata: object; data: Record<string, string> }];
+  expect(config.metadata).toMatchObject({ name: "argocd-cm", namespace: "argocd" });
+  expect(Object.keys(config.data).sort()).toEqual(
+    kinds.map(({ kind }) => `resource.customizations.health.fabric.saf.dev_${kind}`).sort(),
+  );
+});
+
 it("nothing is done before the operator has seen it", async () => {
   await sync();
   expect(await verdicts()).toEqual({
