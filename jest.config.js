@@ -3,7 +3,7 @@ export default {
   testEnvironment: "node",
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/hack/jest/strip-types.cjs" },
-  testMatch: ["<rootDir>/{crds,protocol,telemetry,engine,operator,agent,cli,hack}/**/*.test.ts"],
+  testMatch: ["<rootDir>/{crds,protocol,telemetry,engine,operator,agent,cli,cdk8s,hack}/**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "/target/"],
   modulePathIgnorePatterns: ["/target/"],
   testTimeout: 30_000,

@@ -10,6 +10,7 @@ export {
   clusterKind,
   type Cluster,
   type ClusterSpec,
+  type ClusterSpecInput,
   type ClusterStatus,
   type ServiceAccountPolicy,
 } from "./v1alpha1/cluster.ts";
@@ -17,18 +18,21 @@ export {
   fabricNodeKind,
   type FabricNode,
   type FabricNodeSpec,
+  type FabricNodeSpecInput,
   type FabricNodeStatus,
 } from "./v1alpha1/fabric-node.ts";
 export {
   roleAssignmentKind,
   type RoleAssignment,
   type RoleAssignmentSpec,
+  type RoleAssignmentSpecInput,
   type RoleAssignmentStatus,
 } from "./v1alpha1/role-assignment.ts";
 export {
   joinTokenKind,
   type JoinToken,
   type JoinTokenSpec,
+  type JoinTokenSpecInput,
   type JoinTokenStatus,
 } from "./v1alpha1/join-token.ts";
 export {

@@ -23,6 +23,9 @@ export interface Artifacts {
   readonly containerRuntime: string;
   /** A folder with `operator.tar` and `agent.tar`, docker-archives; for the cluster lab. */
   readonly images: string;
+  /** Released tools of others, for the tests that use them: see lazy-tools.ts. */
+  readonly helm: string;
+  readonly kustomize: string;
 }
 
 export type ArtifactName = keyof Artifacts;
@@ -35,6 +38,8 @@ const onDemand: Partial<Record<ArtifactName, string>> = {
   clusterDns: " -- cluster-dns",
   containerRuntime: " -- container-runtime",
   images: " -- engine images",
+  helm: " -- helm",
+  kustomize: " -- kustomize",
 };
 
 const recordPath = join(repositoryRoot, "node_modules/.saf-artifacts.json");
@@ -66,6 +71,12 @@ export function artifacts(): Artifacts {
     },
     get images() {
       return locate("images");
+    },
+    get helm() {
+      return locate("helm");
+    },
+    get kustomize() {
+      return locate("kustomize");
     },
   };
 }

@@ -3,9 +3,10 @@
  * cluster lab the worker's and the name server's (Go), the container runtime (Debian) and the images. What is built
  * already is found by its content and not built again. Called by bootstrap.sh, which holds the lock.
  *
- *   node hack/bootstrap/main.ts [control-plane] [engine] [worker] [cluster-dns] [container-runtime] [images]
+ *   node hack/bootstrap/main.ts [control-plane] [engine] [worker] [cluster-dns] [container-runtime] [images] [helm] [kustomize]
  *
- * By default the first two.
+ * By default the first two. helm and kustomize come from the Go module proxy, at one version each, and only for the tests that use them
+ * (lazy-tools.ts).
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
@@ -24,6 +25,8 @@ const targets: Record<string, () => void> = {
   "cluster-dns": buildClusterDns,
   "container-runtime": fetchContainerRuntime,
   images: makeImages,
+  helm: () => buildGoTool("helm", "helm.sh/helm/v3/cmd/helm", "v3.21.4"),
+  kustomize: () => buildGoTool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1"),
 };
 const DEFAULT_TARGETS = ["control-plane", "engine"];
 
@@ -145,6 +148,28 @@ function makeImages(): void {
     });
   });
   recordArtifacts({ images: directory });
+}
+
+/** A released tool as it is: go checks what it downloads against the checksum database. */
+function buildGoTool(name: "helm" | "kustomize", module: string, version: string): void {
+  const flags = name === "helm" ? ["-ldflags", helmLinkerFlags(version)] : [];
+  const key = contentHash(repositoryRoot, [], [output("go", ["version"]), module, version, ...flags]);
+  const { directory } = buildOnce(join(cacheDirectory(), name), key, (target) => {
+    step(`${name} ${version} (half a minute to two minutes)`, () =>
+      run("go", ["install", "-trimpath", ...flags, `${module}@${version}`], target, { GOBIN: target }),
+    );
+  });
+  recordArtifacts({ [name]: join(directory, name) });
+}
+
+/** What `helm version` says, and the Kubernetes that `helm template` and `helm lint` suppose: upstream's build sets the same. */
+function helmLinkerFlags(version: string): string {
+  const [major, minor] = ["1", "36"]; // of the client libraries that this helm is made with
+  const kubernetes = ["pkg/chartutil", "pkg/lint/rules"].flatMap((folder) => [
+    `-X helm.sh/helm/v3/${folder}.k8sVersionMajor=${major}`,
+    `-X helm.sh/helm/v3/${folder}.k8sVersionMinor=${minor}`,
+  ]);
+  return ["-s -w", `-X helm.sh/helm/v3/internal/version.version=${version}`, ...kubernetes].join(" ");
 }
 
 /** Cargo's own intermediate results: kept, so that a changed engine is built in a fraction of the time. */

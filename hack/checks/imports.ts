@@ -2,6 +2,7 @@
  * Imports go downwards only:
  *
  *   crds, protocol, telemetry → engine → operator, agent → cli
+ *   crds → cdk8s
  *
  * operator and agent never import each other. hack may import anything; hack is imported only by tests against the lab or
  * the real API server (`*.lab.test.ts`, `*.e2e.test.ts`, and what they share in a folder `e2e` or `lab`). Another workspace
@@ -19,6 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   operator: ["crds", "protocol", "telemetry", "engine", "migrations"],
   agent: ["crds", "protocol", "telemetry", "engine"],
   cli: ["crds", "protocol", "telemetry", "engine", "operator", "agent"],
+  cdk8s: ["crds"],
 };
 
 const SPECIFIER = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["']([^"'\n]+)["']/g;

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { buildLazily } from "../bootstrap/lazy-tools.ts";
 import { type TestCount, addCounts, countOfJest } from "./test-count.ts";
 
 /** Most of the time they wait: for an outage to have lasted, for a lease to run out. More would only measure the machine. */
@@ -26,6 +27,9 @@ const jest = [
 const waiting = ["operator/src/e2e/*.e2e.test.ts", "*/**/*.{e2e,lab}.test.ts"]
   .flatMap((pattern) => globSync(pattern, { cwd: repositoryRoot, exclude: ["**/node_modules", "**/target"] }))
   .filter((file, index, files) => files.indexOf(file) === index);
+
+// Here and not by the tests: their networks lead nowhere.
+for (const tool of ["helm", "kustomize"] as const) buildLazily(tool);
 
 let total: TestCount = { passed: 0, failed: 0 };
 await Promise.all(Array.from({ length: AT_A_TIME }, runWaiting));

@@ -5,20 +5,21 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cargo } from "../checks/cargo.ts";
-import { generatedFiles, manifestsDir } from "./generated-files.ts";
+import { generatedDirs, generatedFiles } from "./generated-files.ts";
 
 await generateFiles();
 await generateEngineTypes();
 
 async function generateFiles(): Promise<void> {
-  await mkdir(manifestsDir, { recursive: true });
+  for (const dir of generatedDirs) await mkdir(dir, { recursive: true });
   const files = generatedFiles();
   for (const [path, text] of files) await writeFile(path, text);
-  for (const name of await readdir(manifestsDir)) {
-    const path = join(manifestsDir, name);
-    if (!files.has(path)) await rm(path);
-  }
-  console.log(`generated ${files.size} files: crds/manifests, docs/limits.md, docs/metrics.md`);
+  for (const dir of generatedDirs)
+    for (const name of await readdir(dir)) {
+      const path = join(dir, name);
+      if (!files.has(path)) await rm(path);
+    }
+  console.log(`generated ${files.size} files: crds/manifests, charts, docs/limits.md, docs/metrics.md`);
 }
 
 async function generateEngineTypes(): Promise<void> {

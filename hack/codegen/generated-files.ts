@@ -2,15 +2,28 @@
 import { join } from "node:path";
 import { generateManifests } from "@saf/crds";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { chartFiles } from "./chart-files.ts";
+import { chartValuesType } from "./chart-values-type.ts";
 import { limitsPage } from "./limits.ts";
 import { metricsPage } from "./metrics.ts";
 
 export const manifestsDir = join(repositoryRoot, "crds/manifests");
+const chartDir = join(repositoryRoot, "charts/secure-access-fabric");
+/** Where every file is a generated one, and what nothing makes any more goes. */
+export const generatedDirs: readonly string[] = [
+  manifestsDir,
+  join(chartDir, "files/crds"),
+  join(chartDir, "files/rbac"),
+];
 
 export function generatedFiles(): Map<string, string> {
   const manifests = [...generateManifests()].map(([name, text]) => [join(manifestsDir, name), text] as const);
+  const chart = [...chartFiles()].map(([name, text]) => [join(chartDir, name), text] as const);
+  const values = join(repositoryRoot, "cdk8s/src/generated/chart-values.ts");
   return new Map([
     ...manifests,
+    ...chart,
+    [values, chartValuesType()],
     [join(repositoryRoot, "docs/limits.md"), limitsPage()],
     [join(repositoryRoot, "docs/metrics.md"), metricsPage()],
   ]);

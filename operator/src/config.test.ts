@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, parseConfig } from "./config.ts";
@@ -40,6 +40,38 @@ it.each([
   );
 });
 
+describe("the database's URL in a file", () => {
+  let dir: string;
+  beforeAll(() => (dir = mkdtempSync(join(tmpdir(), "saf-config-"))));
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  it("is read through a link, as Secrets are mounted, without the line's end", () => {
+    writeFileSync(join(dir, "..data"), "postgresql://saf:hunter2@db:5432/saf?sslmode=require\n");
+    symlinkSync("..data", join(dir, "url"));
+    expect(parse({ database: { urlFile: join(dir, "url") } }).database).toEqual({
+      url: "postgresql://saf:hunter2@db:5432/saf?sslmode=require",
+    });
+  });
+
+  it.each([
+    ["absent", undefined, /absent cannot be read/],
+    ["of another kind", "mysql://saf:hunter2@db", /holds no postgresql:\/\/ URL/],
+    ["endless", `postgresql://${"x".repeat(5000)}`, /holds no postgresql:\/\/ URL/],
+  ])("is refused when it is %s, without a word of it", (name, text, message) => {
+    const file = join(dir, name.replaceAll(" ", "-"));
+    if (text !== undefined) writeFileSync(file, text);
+    const attempt = (): unknown => parse({ database: { urlFile: file } });
+    expect(attempt).toThrow(message);
+    expect(attempt).not.toThrow(/hunter2/);
+  });
+
+  it("stands alone", () => {
+    const both = { url: "postgresql://db/saf", urlFile: "/run/url" };
+    expect(() => parse({ database: both })).toThrow(/either url or urlFile/);
+    expect(() => parse({ database: {} })).toThrow(/either url or urlFile/);
+  });
+});
+
 it("refuses what is no JSON, and what is too long to be one", () => {
   expect(() => parseConfig("{")).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
   expect(() => parseConfig(" ".repeat(70_000))).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
@@ -54,6 +86,19 @@ describe("the command line", () => {
     const file = join(dir, "operator.json");
     writeFileSync(file, JSON.stringify(least));
     expect(loadConfig(["--config", file]).namespace).toBe("fabric");
+  });
+
+  it("says which of several operators this one is", () => {
+    const file = join(dir, "operator.json");
+    writeFileSync(
+      file,
+      JSON.stringify({ ...least, service: { name: "fabric-operator", controlPort: 7443 } }),
+    );
+    expect(loadConfig(["--config", file, "--address", "10.0.0.7", "--node", "a"]).place).toEqual({
+      address: "10.0.0.7",
+      node: "a",
+    });
+    expect(() => loadConfig(["--config", file])).toThrow(/--address/);
   });
 
   it.each([[[]], [["--config"]], [["--verbose"]]])("is refused as %j", (args) => {

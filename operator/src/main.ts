@@ -1,4 +1,4 @@
-/** `fabric-operator --config <file>`. Exit status: 0 asked to end, 1 a fault, 2 not usable as configured. */
+/** `fabric-operator --config <file> [--address <ip>] [--node <name>]`. Exit status: 0 asked to end, 1 a fault, 2 not usable as configured. */
 import { loadConfig, type Config } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { runOperator } from "./run-operator.ts";

@@ -10,6 +10,7 @@ import { createElector } from "./kube/elector.ts";
 import { createEventRecorder } from "./kube/event-recorder.ts";
 import { lead } from "./ruling/lead.ts";
 import { createLedgerHolder } from "./ruling/ledger-holder.ts";
+import type { ServiceLead } from "./ruling/service-lead.ts";
 import { createOperatorTelemetry } from "./telemetry/operator-telemetry.ts";
 
 const LEASE_NAME = "fabric-operator";
@@ -54,6 +55,7 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     controlKeyFile,
     enrolment,
     connectEngine,
+    serviceLead: serviceLeadOf(config),
   };
   const server =
     config.telemetry &&
@@ -72,6 +74,17 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
     client.close();
     await server?.close();
   }
+}
+
+function serviceLeadOf({ service, place, enrolment }: Config): ServiceLead | undefined {
+  if (!service || !place?.address) return undefined;
+  return {
+    service: service.name,
+    address: place.address,
+    node: place.node,
+    enrolmentPort: enrolment.listen.port,
+    controlPort: service.controlPort,
+  };
 }
 
 function loadKubeConfig({ kubeconfig }: Config): KubeConfig {

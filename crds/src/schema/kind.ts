@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { SchemaError } from "../errors.ts";
+import { UNSEEN_GENERATION } from "../v1alpha1/fields.ts";
 import { API_VERSION, CATEGORY, GROUP, VERSION } from "../v1alpha1/group.ts";
 import type { ObjectMeta } from "../v1alpha1/object-meta.ts";
 import { objectMeta } from "../v1alpha1/object-meta.ts";
@@ -146,7 +147,10 @@ function rootSchema(init: KindInit<string, z.ZodType, z.ZodType>): StructuralSch
       kind: { type: "string", description: "Kind of this object." },
       metadata: { type: "object" },
       spec: toStructural(init.spec, `${init.kind}.spec`),
-      status: toStructural(init.status, `${init.kind}.status`),
+      status: {
+        ...toStructural(init.status, `${init.kind}.status`),
+        default: { observedGeneration: UNSEEN_GENERATION },
+      },
     },
   };
   if (init.rules) root["x-kubernetes-validations"] = init.rules;

@@ -352,5 +352,7 @@ export const clusterKind = defineKind({
 
 export type ServiceAccountPolicy = z.output<typeof serviceAccount>;
 export type ClusterSpec = z.output<typeof spec>;
+/** As people write it: what has a default may be left out. */
+export type ClusterSpecInput = z.input<typeof spec>;
 export type ClusterStatus = z.output<typeof status>;
 export type Cluster = ReturnType<typeof clusterKind.validate>;

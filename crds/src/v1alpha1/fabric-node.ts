@@ -213,5 +213,7 @@ export const fabricNodeKind = defineKind({
 });
 
 export type FabricNodeSpec = z.output<typeof spec>;
+/** As people write it: what has a default may be left out. */
+export type FabricNodeSpecInput = z.input<typeof spec>;
 export type FabricNodeStatus = z.output<typeof status>;
 export type FabricNode = ReturnType<typeof fabricNodeKind.validate>;

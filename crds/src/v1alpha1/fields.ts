@@ -61,6 +61,12 @@ export const ipv6Address = z.string().min(1).max(45);
 export const counter = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const generation = counter;
 
+/**
+ * Of an object that the operator has not seen: the API server fills it in. Without it, tools that wait by kstatus (Flux) take an
+ * object without status for one that is done.
+ */
+export const UNSEEN_GENERATION = -1;
+
 /** A number of nodes; a fabric cluster has at most 10 000. */
 export const nodeCount = z.int().min(0).max(10_000);
 
@@ -69,9 +75,15 @@ export const userName = z.string().min(1).max(253);
 
 export const reasonText = z.string().min(1).max(256);
 
-export const observedGeneration = generation
+export const observedGeneration = z
+  .int()
+  .min(UNSEEN_GENERATION)
+  .max(Number.MAX_SAFE_INTEGER)
   .optional()
-  .meta({ description: "metadata.generation that this status was decided from." });
+  .meta({
+    description:
+      "metadata.generation that this status was decided from; -1 before the operator saw the object.",
+  });
 
 export function immutable(what: string): CelRule[] {
   return [{ rule: "self == oldSelf", message: `${what} cannot be changed`, reason: "FieldValueForbidden" }];

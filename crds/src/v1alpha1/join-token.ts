@@ -90,5 +90,7 @@ export const joinTokenKind = defineKind({
 });
 
 export type JoinTokenSpec = z.output<typeof spec>;
+/** As people write it: what has a default may be left out. */
+export type JoinTokenSpecInput = z.input<typeof spec>;
 export type JoinTokenStatus = z.output<typeof status>;
 export type JoinToken = ReturnType<typeof joinTokenKind.validate>;

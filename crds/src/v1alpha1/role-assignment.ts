@@ -95,5 +95,7 @@ export const roleAssignmentKind = defineKind({
 });
 
 export type RoleAssignmentSpec = z.output<typeof spec>;
+/** As people write it: what has a default may be left out. */
+export type RoleAssignmentSpecInput = z.input<typeof spec>;
 export type RoleAssignmentStatus = z.output<typeof status>;
 export type RoleAssignment = ReturnType<typeof roleAssignmentKind.validate>;

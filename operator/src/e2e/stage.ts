@@ -39,6 +39,8 @@ export interface OperatorOptions {
   readonly engine?: string;
   /** Where it serves joins. */
   readonly enrolmentPort?: number;
+  /** Of its pod, if it had one: the Service fabric-operator is to lead there while it rules. */
+  readonly address?: string;
 }
 
 export interface RunningOperator {
@@ -146,7 +148,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
   };
 
   const startOperator: Stage["startOperator"] = async (options) => {
-    const { holder, ledger, engine = "operator", enrolmentPort = ports.enrolment } = options;
+    const { holder, ledger, engine = "operator", enrolmentPort = ports.enrolment, address } = options;
     const home = folder(scratch.path, `home-${holder}`, ORDINARY);
     const dataDir = folder(scratch.path, `ledger-${ledger}`, ORDINARY);
     const kubeconfig = join(home, "kubeconfig");
@@ -167,6 +169,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
         engineSocket: join(scratch.path, `engine-${engine}`, "engine.sock"),
         controlKeyFile: join(scratch.path, "control", "control.key"),
         holder,
+        ...(address === undefined ? {} : { service: { name: "fabric-operator", controlPort: 7443 } }),
         lease: { durationSeconds: 3, renewDeadlineSeconds: 2, retrySeconds: 0.3 },
         logLevel: "debug",
         telemetry: { listen: `127.0.0.1:${telemetryPort}` },
@@ -183,6 +186,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
           codePath(operatorRights.codeDirectory, join(root, "operator/src/main.ts")),
           "--config",
           config,
+          ...(address === undefined ? [] : ["--address", address, "--node", `node-of-${holder}`]),
         ]),
       ],
       SUPERUSER,

@@ -2,7 +2,7 @@
 import type { KubeConfig } from "@kubernetes/client-node";
 import { observedTransport, type ApiCall } from "./observed-transport.ts";
 import { createTransport, readBody, type Transport, type TransportRequest } from "./transport.ts";
-import { pathOf, type KubeList, type KubeObject, type Resource } from "./resource.ts";
+import { pathOf, type KubeList, type KubeObject, type OwnerReference, type Resource } from "./resource.ts";
 import { readWatch, type WatchEvent } from "./watch-stream.ts";
 
 export const FIELD_MANAGER = "fabric-operator";
@@ -18,6 +18,7 @@ export type Applied<T extends KubeObject> = {
     readonly resourceVersion?: string;
     readonly finalizers?: readonly string[];
     readonly labels?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly OwnerReference[];
   };
 } & Partial<Omit<T, "apiVersion" | "kind" | "metadata">>;
 

@@ -13,6 +13,14 @@ export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** Who takes the object with it when it goes. */
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string | undefined;
+}
+
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -80,6 +88,23 @@ export interface TokenReview extends KubeObject {
   };
 }
 
+export type Service = KubeObject;
+
+/** Where a Service leads to (discovery.k8s.io/v1). */
+export interface EndpointSlice extends KubeObject {
+  readonly addressType: "IPv4" | "IPv6";
+  readonly ports: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly protocol: "TCP" | "UDP";
+  }[];
+  readonly endpoints: readonly {
+    readonly addresses: readonly string[];
+    readonly conditions: { readonly ready: boolean };
+    readonly nodeName?: string;
+  }[];
+}
+
 /** An Event of the core group: what `kubectl get events` and `kubectl describe` read best. */
 export interface CoreEvent extends KubeObject {
   readonly involvedObject: {
@@ -104,6 +129,12 @@ export const LEASES: Resource<Lease> = {
   apiVersion: "coordination.k8s.io/v1",
   kind: "Lease",
   plural: "leases",
+};
+export const SERVICES: Resource<Service> = { apiVersion: "v1", kind: "Service", plural: "services" };
+export const ENDPOINT_SLICES: Resource<EndpointSlice> = {
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  plural: "endpointslices",
 };
 export const SECRETS: Resource<Secret> = { apiVersion: "v1", kind: "Secret", plural: "secrets" };
 export const CONFIG_MAPS: Resource<ConfigMap> = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps" };

@@ -22,7 +22,7 @@ import { runTogether } from "./tasks.ts";
 
 export interface LeadInit extends Pick<
   RuleInit,
-  "client" | "clock" | "random" | "holder" | "connectEngine" | "controlKeyFile" | "enrolment"
+  "client" | "clock" | "random" | "holder" | "connectEngine" | "controlKeyFile" | "enrolment" | "serviceLead"
 > {
   readonly log: Logger;
   readonly events: EventRecorder;

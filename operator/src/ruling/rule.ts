@@ -37,6 +37,7 @@ import type { Ledger, Term } from "../ledger/ledger.ts";
 import type { Ruling } from "../telemetry/operator-metrics.ts";
 import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
 import { createEnrolmentService } from "./enrolment-service.ts";
+import { leadService, type ServiceLead } from "./service-lead.ts";
 import { publishTrust } from "./trust-config-map.ts";
 import { runTogether } from "./tasks.ts";
 import { connectTriggers } from "./triggers.ts";
@@ -57,6 +58,8 @@ export interface RuleInit {
   readonly connectEngine: ConnectEngine;
   readonly controlKeyFile: string;
   readonly enrolment: { readonly listen: Endpoint; readonly advertise: readonly string[] };
+  /** A Service that is to lead to the one that rules. */
+  readonly serviceLead?: ServiceLead | undefined;
 }
 
 export interface Controllers {
@@ -189,5 +192,12 @@ function assemble(
     trust: make("trust", publishTrust(scope)),
   };
   const triggers = connectTriggers({ scope, controllers, publisher, control, enrolment });
-  return { parts: [...Object.values(controllers), publisher, control, enrolment, triggers], publisher };
+  const { serviceLead: lead, client, clock } = init;
+  const led = lead
+    ? [{ run: (signal: AbortSignal) => leadService({ client, clock, log, lead }, signal) }]
+    : [];
+  return {
+    parts: [...Object.values(controllers), publisher, control, enrolment, triggers, ...led],
+    publisher,
+  };
 }

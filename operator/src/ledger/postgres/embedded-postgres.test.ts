@@ -226,6 +226,15 @@ describe("a database that is not the operator's own", () => {
   });
 });
 
+describe("a volume whose group was given everything, as Kubernetes does for an fsGroup", () => {
+  beforeEach(copyMade);
+
+  it("is made its owner's again, and starts", async () => {
+    execFileSync("chmod", ["-R", "g+rwX", dataDir]);
+    expect((await openHere()).trustDomain).toBe(TRUST_DOMAIN);
+  });
+});
+
 describe("operators on one data folder", () => {
   beforeEach(copyMade);
 

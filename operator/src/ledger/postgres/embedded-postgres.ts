@@ -131,6 +131,8 @@ export async function openEmbeddedPostgres(init: EmbeddedPostgresInit): Promise<
 
   if ((await clusterVersion(place)) === undefined) await initialise(place);
   await requireSameVersion(place);
+  // PostgreSQL refuses a folder that others may write, and that is what a volume's fsGroup makes of it on some mounts.
+  await chmod(place.pgdata, 0o700);
   await ensureRunning();
   return { connection, ensureRunning, release };
 }
