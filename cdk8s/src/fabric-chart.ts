@@ -24,6 +24,6 @@ export function fabricChart(scope: Construct, id: string, options: ChartOptions,
     releaseName,
     ...(helmExecutable === undefined ? {} : { helmExecutable }),
     // Hooks are Helm's: nobody would run them.
-    values: { ...values, tests: { enabled: false }, uninstall: { takeLeave: false } },
+    values: { ...values, tests: { enabled: false }, uninstall: { takeLeave: false, cleanNodes: false } },
   });
 }

@@ -133,7 +133,7 @@ function buildEngine(): void {
 /** Of the engine that was built last. */
 function makeImages(): void {
   const sources = [
-    "{crds,protocol,operator,agent,cli}/src/**/*.ts",
+    "{crds,protocol,telemetry,operator,agent,cli}/src/**/*.ts",
     "engine/client/**/*.ts",
     "migrations/*.ts",
     "hack/images/*.ts",

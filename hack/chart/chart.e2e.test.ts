@@ -2,7 +2,7 @@
  * The chart on a real API server, with a real Helm: every manifest is accepted, an install, an upgrade, a rollback and an uninstall
  * do what docs/install.md says. No kubelet runs here; the pods themselves are the cluster lab's.
  */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { dump, load, loadAll } from "js-yaml";
 import { artifacts } from "../bootstrap/artifacts.ts";
@@ -220,6 +220,43 @@ describe("a release", () => {
     writeFileSync(path, dump(kind));
     return copy;
   }
+});
+
+describe("clearing the nodes after an uninstall", () => {
+  it("takes a pod for each node that there is, kept apart", async () => {
+    const nodes = ["clean-1", "clean-2"].map((name) => ({
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { name },
+    }));
+    await kubectl(["create", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: nodes }));
+    const ns = await namespace("cleaning");
+    await succeed(release("install", ns, { uninstall: { cleanNodes: true } }));
+    const hooks = await succeed(
+      run(artifacts().helm, ["get", "hooks", "fabric", "--namespace", ns], { env: env() }),
+    );
+    const job = (loadAll(hooks) as Workload[]).find(({ kind }) => kind === "Job");
+    expect(job).toMatchObject({
+      metadata: { name: "fabric-clean-nodes" },
+      spec: { completions: 2, parallelism: 2 },
+    });
+    await kubectl(["create", "--dry-run=server", "--validate=strict", "-f", "-"], JSON.stringify(job));
+    await succeed(
+      run(artifacts().helm, ["uninstall", "fabric", "--namespace", ns, "--no-hooks"], { env: env() }),
+    );
+  }, 60_000);
+
+  it("removes what is the agent's, and the folder if nothing else is in it", async () => {
+    const clean = (root: string): Promise<string> =>
+      succeed(run(process.execPath, [join(chart, "files/clean-node.mjs"), root]));
+    const [alone, shared] = ["alone", "shared"].map((name) => join(scratch.path, name)) as [string, string];
+    for (const root of [alone, shared]) mkdirSync(join(root, "agent/identity"), { recursive: true });
+    mkdirSync(join(shared, "another"));
+    await clean(alone);
+    await clean(shared);
+    expect(existsSync(alone)).toBe(false);
+    expect(readdirSync(shared)).toEqual(["another"]);
+  });
 });
 
 describe("taking leave before an uninstall", () => {

@@ -60,7 +60,7 @@ beforeAll(async () => {
     lab,
     host: lab.host("control"),
     spec,
-    files: { config: adapt((await get("configmap")).data ?? {}) },
+    files: { config: (await get("configmap")).data ?? {} },
     variables: { POD_ADDRESS: "10.1.0.7", NODE_NAME: "node-7" },
     environment: { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: port },
     mounts: { "/run/secrets/kubernetes.io/serviceaccount": await serviceAccount() },
@@ -123,8 +123,3 @@ it("its engine has the key that it made", async () => {
   );
   expect(said).not.toMatch(/KEY_UNREADABLE|EACCES|EROFS|Forbidden/);
 }, 30_000);
-function adapt(data: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const given = Object.entries(JSON.parse(data["operator.json"] ?? "") as Record<string, unknown>);
-  const operator = Object.fromEntries(given.filter(([key]) => key !== "telemetry"));
-  return { ...data, "operator.json": JSON.stringify(operator) };
-}

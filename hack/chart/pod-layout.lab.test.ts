@@ -52,7 +52,7 @@ beforeAll(async () => {
     host: lab.host("usa-1"),
     spec,
     files: {
-      config: adapt(find("ConfigMap").data ?? {}),
+      config: find("ConfigMap").data ?? {},
       trust: { pin: "p".repeat(43), "ca.crt": "" },
       token: { token: "of no use to a member" },
     },
@@ -121,10 +121,4 @@ function status(): Promise<StatusView> {
     );
     outgoing.on("error", reject).end();
   });
-}
-
-function adapt(data: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const given = Object.entries(JSON.parse(data["agent.json"] ?? "") as Record<string, unknown>);
-  const agent = Object.fromEntries(given.filter(([key]) => key !== "telemetry" && key !== "join"));
-  return { ...data, "agent.json": JSON.stringify({ ...agent, nodeName: "usa-1" }) };
 }

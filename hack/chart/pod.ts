@@ -103,10 +103,7 @@ export function createPod(init: PodInit): Pod {
       ["setpriv", "--reuid", String(runAsUser), "--regid", String(runAsGroup), "--groups", String(fsGroup)],
       ["--bounding-set", `-all${granted}`, "--inh-caps", "-all", "--no-new-privs", "--pdeathsig", "KILL"],
     ].flat();
-    const [name = "", ...rest] = [
-      ...container.command,
-      ...container.args.filter((a) => container.name !== "agent" || !/node-name|NODE_NAME/.test(a)),
-    ];
+    const [name = "", ...rest] = [...container.command, ...container.args];
     const args = rest.map((arg) =>
       arg.replaceAll(/\$\((\w+)\)/g, (whole, key: string) => variables[key] ?? whole),
     );

@@ -69,5 +69,5 @@ export const everything = {
     prometheusRule: { enabled: true, labels: { release: "prometheus" } },
     dashboards: { enabled: true, annotations: { folder: "fabric" } },
   },
-  uninstall: { takeLeave: true },
+  uninstall: { takeLeave: true, cleanNodes: true },
 };

@@ -125,7 +125,7 @@ export function chartValues(spec: Schema): Schema {
       dashboards: closed({ enabled: boolean, labels: texts, annotations: texts }),
     }),
     tests: closed({ enabled: boolean }),
-    uninstall: closed({ takeLeave: boolean }),
+    uninstall: closed({ takeLeave: boolean, cleanNodes: boolean }),
     // What Helm adds when the chart is another one's dependency.
     global: kubernetesObject,
   });

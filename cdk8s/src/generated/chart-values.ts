@@ -129,6 +129,7 @@ export type ChartValues = {
   };
   readonly uninstall?: {
     readonly takeLeave?: boolean;
+    readonly cleanNodes?: boolean;
   };
   readonly global?: Readonly<Record<string, unknown>>;
 };
