@@ -1,6 +1,8 @@
 /** The cluster's side of `fabric` on a real API server: what is written there, who is written as, and the exit codes. */
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { parseToken, verifySecret } from "@saf/protocol";
@@ -277,3 +279,21 @@ async function answers(): Promise<void> {
     await delay(100);
   }
 }
+
+it("is kubectl's plugin too", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "fabric-plugin-"));
+  try {
+    symlinkSync(join(import.meta.dirname, "../main.ts"), join(folder, "kubectl-fabric"));
+    const path = [folder, dirname(process.execPath), process.env["PATH"]].join(":");
+    const env = { ...process.env, PATH: path, KUBECONFIG: controlPlane.kubeconfig };
+    const asPlugin = (...args: string[]) => run(artifacts().kubectl, ["fabric", ...args], { env });
+    const listed = await asPlugin("token", "list", "-n", NAMESPACE, "-o", "json");
+    expect(Array.isArray(JSON.parse(listed.stdout))).toBe(true);
+    await expect(asPlugin("token", "revoke", "nobody", "-n", NAMESPACE)).rejects.toMatchObject({
+      code: EXIT.notFound,
+      stderr: expect.stringContaining("NOT_FOUND") as string,
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}, 30_000);

@@ -38,7 +38,10 @@ export interface StructuralSchema {
 /** One CEL rule. `self` is the field it stands on; `oldSelf` makes it a transition rule. */
 export interface CelRule {
   rule: string;
+  /** What is wrong, for when the expression below fails. */
   message: string;
+  /** CEL that says it with the value at hand, and what to write instead. */
+  messageExpression?: string;
   reason?: "FieldValueInvalid" | "FieldValueForbidden" | "FieldValueRequired";
 }
 

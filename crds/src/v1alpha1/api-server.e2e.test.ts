@@ -185,7 +185,13 @@ describe("objects that are refused when they are made", () => {
   });
   const rules = (rule: object) => ({ ...cluster, trafficRules: [rule] });
   it.each<[why: string, kind: string, name: string, spec: object, message: string]>([
-    ["pool with host bits", "Cluster", "c", pools({ ipv4: "100.96.0.1/16" }), "without host bits"],
+    [
+      "pool with host bits",
+      "Cluster",
+      "c",
+      pools({ ipv4: "100.96.0.1/16" }),
+      "without host bits, e.g. 100.96.0.0/16, which 100.96.0.1/16 is not",
+    ],
     ["IPv6 pool for IPv4", "Cluster", "c", pools({ ipv4: "fd5a::/64" }), "must be an IPv4 CIDR"],
     ["pool of one address", "Cluster", "c", pools({ ipv4: "100.96.0.0/31" }), "between 8 and 30"],
     ["pool of the whole internet", "Cluster", "c", pools({ ipv6: "::/0" }), "between 16 and 120"],
@@ -197,7 +203,7 @@ describe("objects that are refused when they are made", () => {
     ["unknown reachability", "Cluster", "c", { ...cluster, reachability: "All" }, "Unsupported value"],
     ["small MTU", "Cluster", "c", { ...cluster, tunnel: { mtu: 1279 } }, "greater than or equal to 1280"],
     ["short certificate", "Cluster", "c", { ...cluster, certificates: { nodeLifetimeSeconds: 119 } }, "120"],
-    ["name with a dot", "Cluster", "a.b", cluster, "DNS label"],
+    ["name with a dot", "Cluster", "a.b", cluster, "no dots; e.g. a-b"],
     ["domain with capitals", "Cluster", "c", { ...cluster, dns: { domain: "Fabric" } }, "domain"],
     ["rule of no class", "Cluster", "c", rules({}), "class: Required"],
     ["rule of another class", "Cluster", "c", rules({ class: "fast" }), "Unsupported value"],
@@ -276,7 +282,13 @@ describe("objects that are refused when they are made", () => {
       { role: "relay", nodeSelector: { matchLabels: { "groups.fabric.saf.dev/site.berlin": "" } } },
       "folders are no permission: choose by a label of your own",
     ],
-    ["neither name nor selector", "RoleAssignment", "r", { role: "relay" }, "exactly one of"],
+    [
+      "neither name nor selector",
+      "RoleAssignment",
+      "r",
+      { role: "relay" },
+      "nodeName names one FabricNode, nodeSelector.matchLabels chooses by labels",
+    ],
     [
       "name and selector",
       "RoleAssignment",
@@ -495,6 +507,19 @@ describe("kubectl", () => {
     expect(await ok(kubectl(["explain", "joinrequest.spec.approvals.decision"]))).toContain(
       "Approve or Deny",
     );
+    expect(await ok(kubectl(["explain", "fn.spec.groups"]))).toContain("Never a permission");
+    const policy = await ok(kubectl(["explain", "fcl.spec.enrolment.serviceAccounts"]));
+    for (const field of ["audience", "autoApprove", "sourceAddress", "allowedRoles"])
+      expect(policy).toContain(field);
+  });
+
+  it("leaves no field of any kind without an explanation", async () => {
+    for (const kind of ["fcl", "fn", "ra", "jt", "jr"]) {
+      const listed = await ok(kubectl(["explain", kind, "--recursive", "-o", "plaintext-openapiv2"]));
+      expect(listed).not.toContain("<no description>");
+      for (const part of ["spec", "status"])
+        expect(await ok(kubectl(["explain", `${kind}.${part}`]))).not.toContain("<empty>");
+    }
   });
 
   it("shows what matters in columns", async () => {
@@ -539,6 +564,10 @@ describe("kubectl", () => {
     }
     const narrow = await ok(kubectl(["get", "fn", name]));
     expect(narrow).not.toContain("100.96.0.5");
+    expect(await ok(kubectl(["wait", "--for=condition=Ready", `fn/${name}`, "--timeout=5s"]))).toContain(
+      "condition met",
+    );
+    expect(await ok(kubectl(["get", "fabric"]))).toContain(name);
   });
 
   it("lists every kind as fabric, and knows the short names", async () => {

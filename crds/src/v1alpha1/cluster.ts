@@ -29,10 +29,14 @@ const addressPools = z
           {
             rule: "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).masked() == cidr(self)",
             message: "must be an IPv4 CIDR without host bits, e.g. 100.96.0.0/16",
+            messageExpression:
+              "'must be an IPv4 CIDR without host bits, e.g. 100.96.0.0/16, which ' + self + ' is not'",
           },
           {
             rule: "!isCIDR(self) || (cidr(self).prefixLength() >= 8 && cidr(self).prefixLength() <= 30)",
             message: "the prefix length must be between 8 and 30",
+            messageExpression:
+              "'the prefix length must be between 8 and 30, which that of ' + self + ' is not'",
           },
         ],
       }),
@@ -47,10 +51,14 @@ const addressPools = z
           {
             rule: "isCIDR(self) && cidr(self).ip().family() == 6 && cidr(self).masked() == cidr(self)",
             message: "must be an IPv6 CIDR without host bits, e.g. fd5a::/64",
+            messageExpression:
+              "'must be an IPv6 CIDR without host bits, e.g. fd5a::/64, which ' + self + ' is not'",
           },
           {
             rule: "!isCIDR(self) || (cidr(self).prefixLength() >= 16 && cidr(self).prefixLength() <= 120)",
             message: "the prefix length must be between 16 and 120",
+            messageExpression:
+              "'the prefix length must be between 16 and 120, which that of ' + self + ' is not'",
           },
         ],
       }),
@@ -58,7 +66,10 @@ const addressPools = z
   .meta({
     description:
       "Where overlay addresses are allocated from. Cannot be changed: nodes hold addresses from these pools.",
-    "x-kubernetes-validations": immutable("addressPools"),
+    "x-kubernetes-validations": immutable(
+      "addressPools",
+      "nodes hold addresses from them; make a new Cluster in a namespace of its own",
+    ),
   });
 
 const endpoints = z
@@ -204,7 +215,10 @@ const trafficRule = z
           })
           .meta({
             "x-kubernetes-validations": [
-              { rule: "!has(self.to) || self.from <= self.to", message: "from must not be above to" },
+              {
+                rule: "!has(self.to) || self.from <= self.to",
+                message: "from must not be above to: swap them",
+              },
             ],
           }),
       )
@@ -231,7 +245,7 @@ const trafficRule = z
     "x-kubernetes-validations": [
       {
         rule: "!has(self.ports) || !has(self.protocol) || self.protocol != 'icmp'",
-        message: "icmp has no ports",
+        message: "icmp has no ports: remove ports, or say tcp or udp",
       },
     ],
   });
@@ -247,7 +261,10 @@ const spec = z
     trustDomain: dnsName.meta({
       description:
         "Name of this fabric cluster in every identity and document, e.g. home.example. Cannot be changed.",
-      "x-kubernetes-validations": immutable("trustDomain"),
+      "x-kubernetes-validations": immutable(
+        "trustDomain",
+        "every identity is made of it; make a new Cluster in a namespace of its own",
+      ),
     }),
     reachability: z.enum(["None", "Mesh"]).default("None").meta({
       description: "Who may talk to whom. None: no node. Mesh: every active node may talk to every other.",

@@ -24,11 +24,17 @@ const spec = z
   .object({
     nodeId: uuid.meta({
       description: "Id given at approval; part of the node's SPIFFE identity. Cannot be changed.",
-      "x-kubernetes-validations": immutable("nodeId"),
+      "x-kubernetes-validations": immutable(
+        "nodeId",
+        "delete the object; the operator makes it anew as the ledger has it",
+      ),
     }),
     fingerprint: fingerprint.meta({
       description: "Hex SHA-256 of the node's public key (SPKI). Cannot be changed: a new key is a new node.",
-      "x-kubernetes-validations": immutable("fingerprint"),
+      "x-kubernetes-validations": immutable(
+        "fingerprint",
+        "a new key is a new node; let the host join again",
+      ),
     }),
     area: groupName
       .optional()

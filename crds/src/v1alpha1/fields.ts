@@ -85,8 +85,10 @@ export const observedGeneration = z
       "metadata.generation that this status was decided from; -1 before the operator saw the object.",
   });
 
-export function immutable(what: string): CelRule[] {
-  return [{ rule: "self == oldSelf", message: `${what} cannot be changed`, reason: "FieldValueForbidden" }];
+/** @param instead What to do about it. */
+export function immutable(what: string, instead?: string): CelRule[] {
+  const message = `${what} cannot be changed${instead === undefined ? "" : `: ${instead}`}`;
+  return [{ rule: "self == oldSelf", message, reason: "FieldValueForbidden" }];
 }
 
 /** The object's name must be one DNS label: it becomes part of host names and tokens, where a dot separates. */
@@ -94,5 +96,6 @@ export function nameIsLabel(what: string): CelRule {
   return {
     rule: "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
     message: `the name of a ${what} is a DNS label: at most 63 of a-z, 0-9 and '-', no dots`,
+    messageExpression: `"the name of a ${what} is a DNS label: at most 63 of a-z, 0-9 and '-', no dots" + (size(self.metadata.name) <= 63 && self.metadata.name.contains('.') ? "; e.g. " + self.metadata.name.replace('.', '-') : "")`,
   };
 }

@@ -184,7 +184,10 @@ export const joinRequestKind = defineKind({
   rules: [
     {
       rule: `!has(oldSelf.status) || !has(oldSelf.status.decision) || oldSelf.status.decision == 'Pending' || (${unchanged("spec.approvals")})`,
-      message: "the request is already decided; the first decision is final",
+      message:
+        "the request is already decided; the first decision is final: to end a membership, delete or revoke the FabricNode",
+      messageExpression:
+        "'the request is already decided (' + oldSelf.status.decision + '); the first decision is final: ' + (oldSelf.status.decision == 'Approved' ? 'to end the membership, delete or revoke the FabricNode ' + self.spec.nodeName : 'let the host join again with a new key')",
       reason: "FieldValueForbidden",
     },
   ],

@@ -17,7 +17,7 @@ const spec = z
       .meta({
         description:
           "Salted hash of the token's secret: sha256:<salt>:<hash>, both base64url. Cannot be changed.",
-        "x-kubernetes-validations": immutable("tokenHash"),
+        "x-kubernetes-validations": immutable("tokenHash", "make another JoinToken with fabric token create"),
       }),
     expiresAt: dateTime.meta({ description: "Until when the token is accepted." }),
     maxUses: z

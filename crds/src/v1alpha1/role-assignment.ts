@@ -24,7 +24,10 @@ const spec = z
             description: "Labels that a FabricNode must carry, all of them.",
             maxProperties: 16,
             "x-kubernetes-validations": [
-              { rule: "size(self) > 0", message: "must name at least one label" },
+              {
+                rule: "size(self) > 0",
+                message: "must name at least one label: a selector of all nodes is not meant by accident",
+              },
               { rule: "self.all(key, size(key) <= 317)", message: "a label key has at most 317 characters" },
               {
                 rule: `self.all(key, !key.startsWith('${GROUP_LABEL_PREFIX}'))`,
@@ -44,10 +47,13 @@ const spec = z
       {
         rule: "has(self.nodeName) != has(self.nodeSelector)",
         message: "set exactly one of nodeName and nodeSelector",
+        messageExpression:
+          "has(self.nodeName) ? 'set exactly one of nodeName and nodeSelector: remove one' : 'set exactly one of nodeName and nodeSelector: nodeName names one FabricNode, nodeSelector.matchLabels chooses by labels'",
       },
       {
         rule: "!has(self.notBefore) || !has(self.expiresAt) || self.notBefore < self.expiresAt",
-        message: "notBefore must be earlier than expiresAt",
+        message:
+          "notBefore must be earlier than expiresAt: swap them, or leave notBefore out to begin at once",
       },
     ],
   });

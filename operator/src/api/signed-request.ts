@@ -20,9 +20,13 @@ export function requireDatedSignature(
   if (Math.abs(now - signature.timestamp) > REQUEST_WINDOW_SECONDS)
     throw new EnrolmentError(
       "TIMESTAMP_OUT_OF_RANGE",
-      `the request is dated ${signature.timestamp}, the operator's clock says ${now}: at most ${REQUEST_WINDOW_SECONDS} s apart`,
+      `this node's clock is ${apart(signature.timestamp - now)} the operator's, and at most ${REQUEST_WINDOW_SECONDS} s are let pass: set it (NTP)`,
     );
   return signature;
+}
+
+function apart(seconds: number): string {
+  return seconds < 0 ? `${-seconds} s behind` : `${seconds} s ahead of`;
 }
 
 /** Throws SIGNATURE_INVALID. */

@@ -6,7 +6,7 @@
  *   conflict, gone ledger or API server, anything else: the name comes back after its backoff
  */
 import type { Backoff } from "../kube/backoff.ts";
-import { isKubeError } from "../kube/errors.ts";
+import { isKubeError, type KubeError } from "../kube/errors.ts";
 import { createWorkQueue, type Again, type WorkQueue } from "../kube/work-queue.ts";
 import type { Scope } from "./scope.ts";
 
@@ -14,6 +14,8 @@ import type { Scope } from "./scope.ts";
 const BACKOFF: Backoff = { baseMs: 50, capMs: 5_000 };
 /** The database pool and the API server's fairness both have room for more than this. */
 const CONCURRENCY = 8;
+/** At the longest backoff, about once a minute. */
+const FAILURES_PER_WORD = 12;
 
 export interface Controller extends Pick<WorkQueue, "add" | "addAfter"> {
   readonly name: string;
@@ -22,7 +24,7 @@ export interface Controller extends Pick<WorkQueue, "add" | "addAfter"> {
 
 export interface ControllerInit {
   readonly name: string;
-  readonly scope: Pick<Scope, "clock" | "random" | "log" | "telemetry">;
+  readonly scope: Pick<Scope, "clock" | "random" | "log" | "events" | "cluster" | "telemetry">;
   readonly reconcile: (key: string) => Promise<Again | undefined>;
   /** Ends the scope. */
   readonly onFenced: (error: unknown) => void;
@@ -59,6 +61,8 @@ export function createController({
     onFailure: (key, error, failures) => {
       if (codeOf(error) === "FENCED") onFenced(error);
       else if (isKubeError(error, "CONFLICT")) log.debug({ controller: name, key, error }, "conflict; again");
+      else if (isKubeError(error, "FORBIDDEN") && failures % FAILURES_PER_WORD === 1)
+        tellForbidden(scope, error);
       else if (failures <= 3 || failures % 10 === 0)
         log.warn({ controller: name, key, failures, error }, "reconcile failed; again");
     },
@@ -68,6 +72,12 @@ export function createController({
     await queue.run(signal).finally(forget);
   };
   return { name, add: queue.add, addAfter: queue.addAfter, run };
+}
+
+function tellForbidden({ cluster, events, log }: ControllerInit["scope"], error: KubeError): void {
+  log.warn({ error }, "the operator lacks a right");
+  const message = `the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade (${error.message})`;
+  events.record({ object: cluster(), type: "Warning", reason: "PermissionMissing", message });
 }
 
 export function codeOf(error: unknown): string | undefined {

@@ -95,6 +95,12 @@ it("signs for each node what it needs, and shows what it confirmed", async () =>
     peers: { direct: 1, known: 1 },
   });
   expect(node.status?.snapshot?.epoch).toBe(a.newest()?.epoch);
+  await stage.kubectl("wait", "--for=condition=Ready", "fn/node-a", "--timeout=10s");
+  const described = await eventually("describe tells the story", async () => {
+    const text = await stage.kubectl("describe", "fn", "node-a");
+    return /Events:[^]*Normal\s+Connected/.test(text) && text;
+  });
+  expect(described).toMatch(/Normal\s+AwaitingNode[^]*fabric-operator/);
   const cluster = await eventually("both confirmed", async () => {
     const read = await stage.get<Cluster>("cluster", "stage");
     return read?.status?.nodes?.confirmed === 2 && read;

@@ -31,7 +31,13 @@ export interface Joiner {
 }
 
 /** @param localAddress Where it asks from; 127.0.0.1 by default. */
-export function createJoiner(port: number, nodeName: string, localAddress?: string): Joiner {
+export function createJoiner(
+  port: number,
+  nodeName: string,
+  localAddress?: string,
+  /** By which its clock is wrong. */
+  skewSeconds = 0,
+): Joiner {
   const keyPem = generateNodeKey();
   const key = createPrivateKey(keyPem);
   const fingerprint = fingerprintOfKey(key);
@@ -54,7 +60,7 @@ export function createJoiner(port: number, nodeName: string, localAddress?: stri
       candidates: [],
       ...fields,
     };
-    return send({ port, localAddress }, key, "POST", JOIN_PATH, JSON.stringify(body));
+    return send({ port, localAddress, skewSeconds }, key, "POST", JOIN_PATH, JSON.stringify(body));
   };
   return {
     nodeName,
@@ -68,7 +74,7 @@ export function createJoiner(port: number, nodeName: string, localAddress?: stri
     },
     async poll(waitSeconds = 0) {
       const target = `${JOIN_PATH}/${requestId}?waitSeconds=${waitSeconds}`;
-      const answer = await send({ port, localAddress }, key, "GET", target, "");
+      const answer = await send({ port, localAddress, skewSeconds }, key, "GET", target, "");
       return joinStatus.parse(answer.body);
     },
   };
@@ -88,13 +94,16 @@ export function makeToken(id: string, pin: string, spec: object = {}): { token: 
 }
 
 function send(
-  to: { readonly port: number; readonly localAddress: string | undefined },
+  {
+    skewSeconds,
+    ...to
+  }: { readonly port: number; readonly localAddress: string | undefined; readonly skewSeconds: number },
   key: KeyObject,
   method: string,
   target: string,
   body: string,
 ): Promise<Answer> {
-  const headers = signRequest({ method, target, body }, key, Math.floor(Date.now() / 1000));
+  const headers = signRequest({ method, target, body }, key, Math.floor(Date.now() / 1000) + skewSeconds);
   return new Promise((resolve, reject) => {
     // The pin is the agent's business; here the server is our own.
     const options = { ...to, host: "127.0.0.1", path: target, method, rejectUnauthorized: false };

@@ -41,6 +41,8 @@ export interface OperatorOptions {
   readonly enrolmentPort?: number;
   /** Of its pod, if it had one: the Service fabric-operator is to lead there while it rules. */
   readonly address?: string;
+  /** In place of the embedded database. */
+  readonly databaseUrl?: string;
 }
 
 export interface RunningOperator {
@@ -148,7 +150,8 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
   };
 
   const startOperator: Stage["startOperator"] = async (options) => {
-    const { holder, ledger, engine = "operator", enrolmentPort = ports.enrolment, address } = options;
+    const { holder, ledger, engine = "operator", enrolmentPort = ports.enrolment } = options;
+    const { address, databaseUrl } = options;
     const home = folder(scratch.path, `home-${holder}`, ORDINARY);
     const dataDir = folder(scratch.path, `ledger-${ledger}`, ORDINARY);
     const kubeconfig = join(home, "kubeconfig");
@@ -165,6 +168,7 @@ export async function buildStage(users: readonly string[] = []): Promise<Stage> 
         namespace: NAMESPACE,
         kubeconfig,
         dataDir,
+        ...(databaseUrl === undefined ? {} : { database: { url: databaseUrl } }),
         enrolment: { listen: `127.0.0.1:${enrolmentPort}` },
         engineSocket: join(scratch.path, `engine-${engine}`, "engine.sock"),
         controlKeyFile: join(scratch.path, "control", "control.key"),

@@ -59,6 +59,8 @@ export interface KubeClient {
     patch: object,
     subresource?: Subresource,
   ): Promise<T>;
+  /** The published schema of an API group, e.g. `apis/fabric.saf.dev/v1alpha1`. */
+  openApi(group: string): Promise<unknown>;
   watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** The same client, whose calls all end when the signal aborts. */
   until(signal: AbortSignal): KubeClient;
@@ -130,6 +132,7 @@ export function clientOver(transport: Transport, namespace: string, end?: AbortS
       const target = `${pathOf(resource, namespace, name, subresource)}?fieldManager=${FIELD_MANAGER}`;
       return call({ method: "PATCH", target, ...json(patch, "application/merge-patch+json") });
     },
+    openApi: (group) => call({ method: "GET", target: `/openapi/v3/${group}` }),
     watch: (resource, options) => readWatch(transport, pathOf(resource, namespace), options),
     until: (signal) => clientOver(transport, namespace, signal),
     close: () => transport.close(),

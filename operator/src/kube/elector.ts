@@ -52,12 +52,17 @@ export interface Elector {
   run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void>;
 }
 
+/** Asked every two seconds, one a minute is enough to read. */
+const REFUSALS_PER_WARNING = 30;
+
 export function createElector(options: ElectorOptions): Elector {
   const { client, leaseName, identity, timings, clock, random, log, onLook } = options;
   let observed: { readonly record: string; readonly atMs: number } | undefined;
 
   /** Waiting candidates spread out; client-go's jitter factor is 1.2. */
   const standPeriodMs = (): number => timings.retryMs * (1 + 0.2 * random());
+
+  let refusals = 0;
 
   const look = async (timeoutMs: number): Promise<Lease | undefined> => {
     try {
@@ -109,7 +114,9 @@ export function createElector(options: ElectorOptions): Elector {
       onLook?.(ours ? "self" : "other");
       return ours;
     } catch (error) {
-      log.debug({ error, leaseName }, "lease not renewed");
+      if (isKubeError(error, "FORBIDDEN") && refusals++ % REFUSALS_PER_WARNING === 0)
+        log.warn({ error, leaseName }, "no right to the lease: nobody can rule");
+      else log.debug({ error, leaseName }, "lease not renewed");
       const raced = isKubeError(error, "CONFLICT", "ALREADY_EXISTS");
       onLook?.(raced ? "unclear" : undefined);
       return raced ? false : "unknown";

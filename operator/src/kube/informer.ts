@@ -41,7 +41,12 @@ export interface InformerOptions<T extends KubeObject> {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
+  /** The API server answers, but with no: no right to list or watch, or no such kind. Called at the first time and now and again. */
+  readonly onRefused?: (error: KubeError) => void;
 }
+
+/** At the longest backoff, about every five minutes. */
+const FAILURES_PER_WORD = 10;
 
 export function createInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
   const { client, resource, clock, random, log } = options;
@@ -93,6 +98,8 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     if (isKubeError(error, "GONE")) version = undefined;
     const askedMs = error instanceof KubeError ? error.retryAfterMs : 0;
     const waitMs = Math.max(askedMs, backoffMs(BACKOFF, failures, random()));
+    if (isKubeError(error, "FORBIDDEN", "NOT_FOUND") && failures % FAILURES_PER_WORD === 0)
+      options.onRefused?.(error);
     failures += 1;
     log.debug({ kind: resource.kind, failures, waitMs, error }, "watch interrupted");
     if (failures === 5) log.warn({ kind: resource.kind, error }, "the API server does not answer; trying on");

@@ -16,8 +16,19 @@ export function isUnanswered(error: unknown): boolean {
   return NO_ANSWER.test(messageOf(error));
 }
 
+/** Invalid authorization, no such database, no right to it: somebody has to mend the secret or the grants. */
+const LOGIN_SQLSTATE = /^(28...|3D000|42501)$/;
+/** pg's own, before the server could say one: SCRAM without a password. */
+const LOGIN_MESSAGE = /^(SASL: |client password must be a string)/;
+
 export function asLedgerError(error: unknown): LedgerError {
   if (error instanceof LedgerError) return error;
+  if (LOGIN_SQLSTATE.test(codeOf(error)) || LOGIN_MESSAGE.test(messageOf(error)))
+    return new LedgerError(
+      "DATABASE_LOGIN_REFUSED",
+      `the database refuses the login: ${messageOf(error)}; mend user, password or database in what database.url says`,
+      { cause: error },
+    );
   return isTransient(error)
     ? new LedgerError("LEDGER_UNAVAILABLE", "the database does not answer; try again", {
         cause: error,

@@ -8,6 +8,8 @@ export type LedgerErrorCode =
   | "FOREIGN_LEDGER"
   /** The database is away, overloaded or too slow. What was asked may have happened: all of it can be asked again. */
   | "LEDGER_UNAVAILABLE"
+  /** The database is there, but lets nobody in with what database.url says, or knows no such database. */
+  | "DATABASE_LOGIN_REFUSED"
   /** The ledger was written by a newer version of this program. */
   | "SCHEMA_NEWER"
   | "TOKEN_UNKNOWN"

@@ -10,6 +10,7 @@ import {
 import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
 import { createInformer } from "../kube/informer.ts";
+import type { KubeError } from "../kube/errors.ts";
 import type { Log } from "../telemetry/log.ts";
 
 export interface CachesInit {
@@ -17,6 +18,8 @@ export interface CachesInit {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** What the API server refuses to let it read. */
+  readonly onRefused: (error: KubeError) => void;
 }
 
 export function createCaches(init: CachesInit): Caches {

@@ -11,11 +11,12 @@ import { codeOf } from "../controllers/controller.ts";
 import { refusedStatus, rulingCluster } from "../controllers/cluster/decide.ts";
 import { CLUSTERS } from "../controllers/resources.ts";
 import type { Caches } from "../controllers/scope.ts";
-import { KubeError } from "../kube/errors.ts";
+import { isKubeError, KubeError } from "../kube/errors.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import { createCaches, informersOf } from "./caches.ts";
 import { claimAuthority, writeOn } from "./claim.ts";
 import type { OperatorTelemetry } from "../telemetry/operator-telemetry.ts";
+import { GROUP_PATH, lackingFields } from "./definitions.ts";
 import type { LedgerHolder } from "./ledger-holder.ts";
 import { rule, type RuleInit } from "./rule.ts";
 import { runTogether } from "./tasks.ts";
@@ -34,7 +35,11 @@ export interface LeadInit extends Pick<
 export async function lead(init: LeadInit, signal: AbortSignal): Promise<void> {
   const { duty, metrics } = init.telemetry;
   const client = init.client.until(signal);
-  const caches = createCaches({ ...init, client });
+  const caches: Caches = createCaches({
+    ...init,
+    client,
+    onRefused: (error) => tellRefusal(init, rulingCluster(caches.clusters.list()), error),
+  });
   const office = new AbortController();
   const stop = (): void => office.abort();
   signal.addEventListener("abort", stop, { once: true });
@@ -99,6 +104,7 @@ async function claimAndRule(
   log.info({ cluster: name, term: term.term, epoch: term.epoch, ledger: ledger.id }, "ruling");
   const message = `${holder} signs in term ${term.term}`;
   events.record({ object: cluster, type: "Normal", reason: "AuthorityTaken", message });
+  await tellOutdated(init, cluster);
   await rule({ ...init, caches, events, ledger, authority, term, cluster }, signal);
 }
 
@@ -133,8 +139,42 @@ async function refuse(
   events.record({ object: cluster, type: "Warning", reason: objection.reason, message: objection.message });
 }
 
+/** A right or a kind is missing: told in the log, and where people look as soon as there is such a place. */
+function tellRefusal({ events, log }: LeadInit, cluster: Cluster | undefined, error: KubeError): void {
+  const [reason, what] = isKubeError(error, "NOT_FOUND")
+    ? ["DefinitionMissing", "a kind of fabric.saf.dev is not known: kubectl apply -f crds/manifests"]
+    : [
+        "PermissionMissing",
+        "the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade",
+      ];
+  log.warn({ error, reason }, what);
+  const message = `${what} (${error.message})`;
+  if (cluster) events.record({ object: cluster, type: "Warning", reason, message });
+}
+
+/** An operator is upgraded before its definitions: what they lack is dropped by the API server without a word. */
+async function tellOutdated({ client, events, log }: LeadInit, cluster: Cluster): Promise<void> {
+  try {
+    const lacking = lackingFields(await client.openApi(GROUP_PATH));
+    if (lacking.length === 0) return;
+    const shown = lacking.slice(0, 8).join(", ");
+    const message = `the definitions of an older version are installed; they lack ${shown}${lacking.length > 8 ? " and more" : ""}: kubectl apply -f crds/manifests`;
+    log.warn({ lacking: lacking.length }, message);
+    events.record({ object: cluster, type: "Warning", reason: "DefinitionsOutdated", message });
+  } catch (error) {
+    log.warn({ error }, "the definitions could not be looked at");
+  }
+}
+
 /** Ledger, Secret or API server refused: the code says which, in the CamelCase of conditions. */
 function obstacleFrom(error: unknown): Finding {
+  if (isKubeError(error, "FORBIDDEN"))
+    return finding(
+      "AuthorityHeld",
+      "False",
+      "PermissionMissing",
+      `the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade (${error.message})`,
+    );
   const code = error instanceof KubeError ? "API_SERVER_FAILED" : (codeOf(error) ?? "FAULT");
   const reason = code
     .toLowerCase()
