@@ -115,6 +115,20 @@ impl Pair {
         }
     }
 
+    /// Waits until the dialler tells that the path to there is closed.
+    fn why_closed(&mut self, remote: &str) -> String {
+        let reason = self.a.event(|event| match event {
+            Event::PathChanged {
+                remote: of,
+                status: PathStatus::Closed,
+                reason,
+                ..
+            } if of == remote => Some(reason),
+            _ => None,
+        });
+        reason.expect("a reason")
+    }
+
     fn session(&mut self) -> (SessionState, u64) {
         let peer = self.a.peer("b");
         (peer.session, peer.since_ms)
@@ -161,16 +175,7 @@ fn a_failure_is_told_with_its_reason() {
     pair.wires[0].set(false, false);
     pair.wait_for("the other path", |pair| pair.active() == Some(1));
     // Whichever side notices first closes it, and the other is told; so here it need not have been suspected before.
-    let reason = pair.a.event(|event| match event {
-        Event::PathChanged {
-            remote: of,
-            status: PathStatus::Closed,
-            reason,
-            ..
-        } if of == remote => Some(reason),
-        _ => None,
-    });
-    assert_eq!(reason, Some("timeout".to_owned()));
+    assert_eq!(pair.why_closed(&remote), "timeout");
 }
 
 #[test]
@@ -222,16 +227,7 @@ fn a_candidate_that_nobody_answers_at_costs_the_session_nothing() {
     };
     pair.a.apply(&pair.node_a, AUTHORITY, vec![peer]);
     let remote = nobody.local_addr().expect("its address").to_string();
-    let reason = pair.a.event(|event| match event {
-        Event::PathChanged {
-            remote: of,
-            status: PathStatus::Closed,
-            reason,
-            ..
-        } if of == remote => Some(reason),
-        _ => None,
-    });
-    assert_eq!(reason, Some("peer_unavailable".to_owned()));
+    assert_eq!(pair.why_closed(&remote), "peer_unavailable");
     assert_eq!(pair.active(), Some(0));
     assert_eq!(pair.session(), session);
 }
