@@ -1,0 +1,142 @@
+/** Everything goes, in the order that docs/install.md says, and nothing is left: no object, interface, route, rule or file. */
+import type { Step } from "../../../../demo/story.ts";
+import { require, until } from "../../../../demo/wait.ts";
+import type { Machine } from "../../machine.ts";
+import { NODES, OFF_CLUSTER } from "../../topology.ts";
+import { CLUSTER_NAME, NAMESPACE, RELEASE, type ClusterStage } from "../cluster-stage.ts";
+import { releaseValues } from "../values.ts";
+
+const FABRIC = "/opt/fabric/bin/fabric";
+/** What a namespace has by itself. */
+const NOT_OURS = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
+/** What docs/install.md says that an uninstall keeps. */
+const KEPT = [
+  `cluster.fabric.saf.dev/${CLUSTER_NAME}`,
+  "lease.coordination.k8s.io/fabric-operator",
+  "secret/fabric-authority",
+  "secret/ledger",
+  "configmap/fabric-trust",
+  "pod/fabric-test",
+];
+const GONE_MS = 90_000;
+
+export const departure: readonly Step<ClusterStage>[] = [
+  {
+    title: "Members are taken leave of: every finalizer ends",
+    run: async (stage) => {
+      const startedMs = performance.now();
+      await stage.kubectlWithin(GONE_MS, "delete", "fabricnodes,jointokens", "--all");
+      const left = await stage.kubectl("get", "fabricnodes,jointokens", "--output=name");
+      require(left === "", left);
+      return `after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
+    },
+  },
+  {
+    title: "Agents give way to pods that clean their nodes",
+    run: async (stage) => {
+      const startedMs = performance.now();
+      await stage.release("upgrade", { ...releaseValues, uninstall: { cleanNodes: true } });
+      await stage.kubectlWithin(GONE_MS, "rollout", "status", "daemonset/fabric-clean");
+      const said = await stage.kubectl(
+        "logs",
+        "--selector=app.kubernetes.io/name=fabric-clean",
+        "--container=clean",
+      );
+      return `after ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n${said}`;
+    },
+  },
+  {
+    title: "helm uninstall: what is left is what the chart says that it keeps",
+    run: async (stage) => {
+      await stage.helm("uninstall", RELEASE, "--wait", "--timeout=90s");
+      await until(
+        "every pod is gone",
+        async () => {
+          const pods = (await stage.kubectl("get", "pods", "--output=name")).split("\n");
+          return pods.every((name) => name === "" || KEPT.includes(name)) || undefined;
+        },
+        { timeoutMs: GONE_MS, everyMs: 250 },
+      );
+      const left = (await objectsIn(stage)).filter((name) => !NOT_OURS.includes(name));
+      const unexpected = left.filter((name) => !KEPT.includes(name) && !/^joinrequest/.test(name));
+      require(unexpected.length === 0, `left: ${unexpected.join(" ")}`);
+      return left.join(" ");
+    },
+  },
+  {
+    title: "Namespace and kinds are deleted: the API server knows nothing of the fabric",
+    run: async (stage) => {
+      await stage.kubectlWithin(GONE_MS, "delete", "namespace", NAMESPACE);
+      const kinds = (await stage.kubectl("get", "crd", "--output=name"))
+        .split("\n")
+        .filter((name) => name.endsWith("fabric.saf.dev"));
+      await stage.kubectlWithin(GONE_MS, "delete", ...kinds);
+      await stage.kubectl(
+        "delete",
+        "validatingadmissionpolicy,validatingadmissionpolicybinding",
+        "approvals.joinrequests.fabric.saf.dev",
+      );
+      const scoped = await clusterScoped(stage);
+      const left = scoped.filter((name) => /fabric/.test(name));
+      require(left.length === 0, left.join(" "));
+      return `${kinds.length} kinds deleted; ${scoped.length} cluster-wide objects are left, none ours`;
+    },
+  },
+  {
+    title: "fabric uninstall, and the hosts are clean: no interface, route, rule or file",
+    run: async (stage) => {
+      const { offCluster, nodes, lab } = stage.cluster;
+      for (const unit of ["fabric-agent", "fabric-engine"])
+        await lab.supervisor.stop(`${OFF_CLUSTER}/${unit}`);
+      await offCluster.run([FABRIC, "uninstall"]);
+      const left = (await Promise.all([offCluster, ...nodes].map(leftOn))).flat();
+      require(left.length === 0, left.join("\n"));
+      return [...NODES, OFF_CLUSTER].join(", ");
+    },
+  },
+];
+
+/** Names of every namespaced object in the fabric's namespace, Events aside. */
+async function objectsIn(stage: ClusterStage): Promise<string[]> {
+  const kinds = await listableKinds(stage, "--namespaced=true");
+  const names = await stage.kubectl("get", kinds, "--output=name", "--ignore-not-found");
+  return names.split("\n").filter((name) => name !== "" && !/^event|^lease.*apiserver/.test(name));
+}
+
+async function clusterScoped(stage: ClusterStage): Promise<string[]> {
+  const kinds = await listableKinds(stage, "--namespaced=false");
+  return (await stage.kubectl("get", kinds, "--output=name", "--ignore-not-found")).split("\n");
+}
+
+async function listableKinds(stage: ClusterStage, scope: string): Promise<string> {
+  const said = await stage.kubectl("api-resources", "--verbs=list", "--output=name", scope);
+  return said
+    .split("\n")
+    .filter((name) => !/^events/.test(name))
+    .join(",");
+}
+
+/** What still speaks of the fabric on a host. */
+async function leftOn(machine: Machine): Promise<string[]> {
+  const say = async (...words: string[]): Promise<string[]> =>
+    (await machine.run(words)).stdout.split("\n").filter(Boolean);
+  const [links, routes, rules, files, processes] = await Promise.all([
+    say("ip", "-o", "link", "show"),
+    say("sh", "-c", "ip -4 route show table all; ip -6 route show table all; ip rule; ip -6 rule"),
+    say("nft", "list", "ruleset"),
+    say(
+      ...["sh", "-c"],
+      // An emptied folder is a leftover too; what containerd keeps is images and logs.
+      "find /etc /opt /usr/local /var/lib /run -path /var/lib/containerd -prune -o -path /run/containerd -prune -o -name '*fabric*' -print 2>/dev/null; grep fabric /etc/passwd /etc/group || true",
+    ),
+    say("sh", "-c", "ps -eo args | grep -E '[f]abric-(engine|agent|operator)' || true"),
+  ]);
+  const ours = [
+    ...links.filter((line) => line.includes("fabric")),
+    ...routes.filter((line) => /fabric|100\.96\.|fd5a:f00d/.test(line)),
+    ...rules.filter((line) => /fabric|100\.96\.|fd5a:f00d/.test(line)),
+    ...files,
+    ...processes,
+  ];
+  return ours.map((line) => `${machine.name}: ${line.trim()}`);
+}
