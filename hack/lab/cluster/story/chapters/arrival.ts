@@ -72,7 +72,11 @@ export const arrival: readonly Step<ClusterStage>[] = [
       );
       await stage.wait("condition=Ready", ["fabricnodes", "--all"], READY_MS);
       const ready = seconds(startedMs);
-      await stage.wait("condition=Ready", ["pods", "--selector=app.kubernetes.io/name=fabric-agent"], READY_MS);
+      await stage.wait(
+        "condition=Ready",
+        ["pods", "--selector=app.kubernetes.io/name=fabric-agent"],
+        READY_MS,
+      );
       const approvers = await stage.kubectl("get", "joinrequests");
       return `Ready after ${ready} more, their pods too\n${approvers}`;
     },

@@ -22,33 +22,14 @@ const GONE_MS = 90_000;
 
 export const departure: readonly Step<ClusterStage>[] = [
   {
-    title: "Members are taken leave of: every finalizer ends",
+    title: "helm uninstall: members leave, nodes are cleaned, what stays is what the chart keeps",
     run: async (stage) => {
+      const uninstall = { takeLeave: true, cleanNodes: true };
+      await stage.release("upgrade", { ...releaseValues, uninstall });
+      await stage.kubectlWithin(GONE_MS, "rollout", "status", "deployment/fabric-operator");
       const startedMs = performance.now();
-      await stage.kubectlWithin(GONE_MS, "delete", "fabricnodes,jointokens", "--all");
-      const left = await stage.kubectl("get", "fabricnodes,jointokens", "--output=name");
-      require(left === "", left);
-      return `after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
-    },
-  },
-  {
-    title: "Agents give way to pods that clean their nodes",
-    run: async (stage) => {
-      const startedMs = performance.now();
-      await stage.release("upgrade", { ...releaseValues, uninstall: { cleanNodes: true } });
-      await stage.kubectlWithin(GONE_MS, "rollout", "status", "daemonset/fabric-clean");
-      const said = await stage.kubectl(
-        "logs",
-        "--selector=app.kubernetes.io/name=fabric-clean",
-        "--container=clean",
-      );
-      return `after ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n${said}`;
-    },
-  },
-  {
-    title: "helm uninstall: what is left is what the chart says that it keeps",
-    run: async (stage) => {
-      await stage.helm("uninstall", RELEASE, "--wait", "--timeout=90s");
+      await stage.helm("uninstall", RELEASE, "--timeout=90s");
+      const took = ((performance.now() - startedMs) / 1000).toFixed(1);
       await until(
         "every pod is gone",
         async () => {
@@ -60,7 +41,7 @@ export const departure: readonly Step<ClusterStage>[] = [
       const left = (await objectsIn(stage)).filter((name) => !NOT_OURS.includes(name));
       const unexpected = left.filter((name) => !KEPT.includes(name) && !/^joinrequest/.test(name));
       require(unexpected.length === 0, `left: ${unexpected.join(" ")}`);
-      return left.join(" ");
+      return `after ${took} s; kept: ${left.join(" ")}`;
     },
   },
   {
