@@ -23,7 +23,8 @@ export async function runUnit(machine: Machine, name: string): Promise<void> {
     .join("");
   const privileges = [
     ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs"],
-    ["--bounding-set", `-all${capabilities}`, "--inh-caps", "-all"],
+    // A change of user takes back what was said of the parent's death before.
+    ["--bounding-set", `-all${capabilities}`, "--inh-caps", "-all", "--pdeathsig", "KILL"],
   ].flat();
   const script = [
     `install -d -o ${user} -g ${group} -m ${setting("RuntimeDirectoryMode")} ${folder}`,
