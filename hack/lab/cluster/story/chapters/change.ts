@@ -1,6 +1,8 @@
 /** What a fabric lives through: an upgrade, a killed operator, a node that leaves and comes back, a rollback. Nobody else's packets notice. */
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { FabricNode } from "@saf/crds";
+import { artifacts } from "../../../../bootstrap/artifacts.ts";
 import { follow, type RunningCommand } from "../../../../demo/command.ts";
 import { fabricNodes } from "../../../../demo/resources.ts";
 import type { Step } from "../../../../demo/story.ts";
@@ -188,10 +190,14 @@ export const change: readonly Step<ClusterStage>[] = [
         looks
           .map((samples) => `${Math.round(sumOf(samples, "process_resident_memory_bytes") / 1e6)} MB`)
           .join(", ");
+      const sizes = IMAGES.map(
+        (image) => `${image} ${Math.round(statSync(join(artifacts().images, `${image}.tar`)).size / 1e6)} MB`,
+      );
       const writes = /verb="(create|update|patch|delete)"/;
       return [
         `API writes a second: ${rate(writes)}, of them Leases ${rate(/verb="update",resource="leases"/)}; reads ${rate(/verb="(get|list)"/)} (two operators, four nodes)`,
         `resident: operators ${memory(last)}; agents ${memory(agents)}`,
+        `images: ${sizes.join(", ")}`,
       ].join("\n");
     },
   },

@@ -104,7 +104,8 @@ async function leftOn(machine: Machine): Promise<string[]> {
   const [links, routes, rules, files, processes] = await Promise.all([
     say("ip", "-o", "link", "show"),
     say("sh", "-c", "ip -4 route show table all; ip -6 route show table all; ip rule; ip -6 rule"),
-    say("nft", "list", "ruleset"),
+    // kube-proxy clears what it had of a Service in its own tables, and in its own time.
+    say("sh", "-ec", "nft list tables | grep -v kube-proxy | while read -r table; do nft list $table; done"),
     say(
       ...["sh", "-c"],
       // An emptied folder is a leftover too; what containerd keeps is images and logs.
