@@ -24,6 +24,7 @@ export const departure: readonly Step<ClusterStage>[] = [
   {
     title: "helm uninstall: members leave, nodes are cleaned, what stays is what the chart keeps",
     run: async (stage) => {
+      await requireTraces(stage);
       const uninstall = { takeLeave: true, cleanNodes: true };
       await stage.release("upgrade", { ...releaseValues, uninstall });
       await stage.kubectlWithin(GONE_MS, "rollout", "status", "deployment/fabric-operator");
@@ -95,6 +96,15 @@ async function listableKinds(stage: ClusterStage, scope: string): Promise<string
     .split("\n")
     .filter((name) => !/^events/.test(name))
     .join(",");
+}
+
+/** A look that finds nothing now would find nothing at the end either. */
+async function requireTraces({ cluster }: ClusterStage): Promise<void> {
+  for (const machine of [cluster.offCluster, ...cluster.nodes]) {
+    const found = (await leftOn(machine)).join("\n");
+    for (const trace of ["fabric0: <", "dev fabric0", ": /var/lib/fabric", "fabric-engine --config"])
+      require(found.includes(trace), `${machine.name} runs the fabric, and ${trace} is not seen:\n${found}`);
+  }
 }
 
 /** What still speaks of the fabric on a host. */
