@@ -19,6 +19,14 @@ export const ENROLMENT_NODE_PORT = 30443;
 export const CONTROL_NODE_PORT = 30743;
 export const FABRIC_NODES: readonly string[] = [...NODES, OFF_CLUSTER];
 
+/** The node whose agent is replaced, and that leaves: none of those whose packets are watched. */
+export const CHANGED = "node-3";
+export const WATCHED = [
+  ["node-1", OFF_CLUSTER],
+  [OFF_CLUSTER, "node-2"],
+  ["node-1", "node-2"],
+] as const;
+
 /** A wait by kubectl that fails by its own timeout, not by this machine's. */
 const KUBECTL_MARGIN_MS = 10_000;
 
@@ -119,12 +127,10 @@ export function createClusterStage(): ClusterStage {
     kubectl,
     kubectlWithin: (timeoutMs, ...args) => kubectlWith("", timeoutMs, ...args),
     apply: (object) => kubectlWith(JSON.stringify(object), 20_000, "apply", "--filename", "-"),
-    wait: (condition, what, timeoutMs) =>
-      kubectlWith(
-        "",
-        timeoutMs + KUBECTL_MARGIN_MS,
-        ...["wait", `--for=${condition}`, ...what, `--timeout=${timeoutMs / 1000}s`],
-      ),
+    wait: (condition, what, timeoutMs) => {
+      const words = ["wait", `--for=${condition}`, ...what, `--timeout=${timeoutMs / 1000}s`];
+      return kubectlWith("", timeoutMs + KUBECTL_MARGIN_MS, ...words);
+    },
     release: (verb, values) => succeed(helm([verb, RELEASE, chart, "--namespace", NAMESPACE], values, env())),
     helm: (...args) => succeed(run(artifacts().helm, [...args, "--namespace", NAMESPACE], { env: env() })),
     fabric: async (...args) => {

@@ -31,9 +31,14 @@ export async function startLedgerServer(lab: Lab, hostName: string): Promise<str
   writeFileSync(passwordFile, password, { mode: 0o600 });
   chownSync(passwordFile, uid, gid);
   const data = join(folder, "data");
+  const user = ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups"];
+  const environment = ["env", "--chdir=/", `LD_LIBRARY_PATH=${libraryPath}`, "LC_ALL=C"];
   const asUser = (command: readonly string[]): string[] => [
-    ...["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--pdeathsig", "KILL"],
-    ...["env", "--chdir=/", `LD_LIBRARY_PATH=${libraryPath}`, "LC_ALL=C", ...command],
+    ...user,
+    "--pdeathsig",
+    "KILL",
+    ...environment,
+    ...command,
   ];
   const options = ["--auth=scram-sha-256", `--pwfile=${passwordFile}`, "--encoding=UTF8", "--locale=C"];
   await host.exec(asUser([initdb, "-D", data, "-U", USER, ...options]), { timeoutMs: INITDB_TIMEOUT_MS });

@@ -7,11 +7,12 @@ import { require } from "../../../demo/wait.ts";
 import { lookAround } from "../look-around.ts";
 import { arrival, requireTools } from "./chapters/arrival.ts";
 import { change } from "./chapters/change.ts";
+import { hardship } from "./chapters/hardship.ts";
 import { departure } from "./chapters/departure.ts";
 import { traffic } from "./chapters/traffic.ts";
 import { createClusterStage, type ClusterStage } from "./cluster-stage.ts";
 
-const story: readonly Step<ClusterStage>[] = [...arrival, ...traffic, ...change, ...departure];
+const story: readonly Step<ClusterStage>[] = [...arrival, ...traffic, ...change, ...hardship, ...departure];
 
 export interface TellOptions {
   /** At a step that does not hold, stay up until Ctrl-C. */

@@ -4,13 +4,20 @@ import { join } from "node:path";
 import type { FabricNode } from "@saf/crds";
 import { artifacts } from "../../../../bootstrap/artifacts.ts";
 import { follow, type RunningCommand } from "../../../../demo/command.ts";
-import { fabricNodes } from "../../../../demo/resources.ts";
 import type { Step } from "../../../../demo/story.ts";
 import { require, until } from "../../../../demo/wait.ts";
 import { imageReference } from "../../../../images/image.ts";
 import { IMAGES } from "../../../../images/root-file-system.ts";
 import { CONTROL, NODES, OFF_CLUSTER } from "../../topology.ts";
-import { FABRIC_NODES, RELEASE, type ClusterStage, type PodObject } from "../cluster-stage.ts";
+import { allReady, replaceAgent } from "../agents.ts";
+import {
+  CHANGED,
+  FABRIC_NODES,
+  RELEASE,
+  WATCHED,
+  type ClusterStage,
+  type PodObject,
+} from "../cluster-stage.ts";
 import { readMetrics, sumOf } from "../metrics.ts";
 import { releaseValues } from "../values.ts";
 
@@ -21,13 +28,6 @@ const TRANSFER_SECONDS = 20;
 const ROLLOUT_MS = 120_000;
 /** The images again, under the tag that the upgrade asks for. */
 const NEXT_TAG = "next";
-/** The node whose agent is replaced, and that leaves: none of those whose packets are watched. */
-const CHANGED = "node-3";
-const WATCHED = [
-  ["node-1", OFF_CLUSTER],
-  [OFF_CLUSTER, "node-2"],
-  ["node-1", "node-2"],
-] as const;
 const NEW_LEADER_MS = 15_000;
 /** Of the API requests of an operator that has nothing to do. */
 const REST_SECONDS = 20;
@@ -206,39 +206,10 @@ export const change: readonly Step<ClusterStage>[] = [
 const uid = (pod: PodObject): string => pod.metadata.uid;
 
 async function tagImages(stage: ClusterStage): Promise<void> {
+  const tag = ["ctr", "--namespace", "k8s.io", "images", "tag", "--force"];
   for (const node of stage.cluster.nodes)
     for (const image of IMAGES)
-      await node.run([
-        ...["ctr", "--namespace", "k8s.io", "images", "tag", "--force"],
-        ...[imageReference(image), imageReference(image, NEXT_TAG)],
-      ]);
-}
-
-/** Deletes the agent's pod of a node, as docs/install.md says, and resolves when its successor is there with that image and is Ready. */
-async function replaceAgent(stage: ClusterStage, node: string, image: string): Promise<void> {
-  const old = (await stage.pods("fabric-agent")).find(({ spec }) => spec.nodeName === node);
-  const chosen = ["--selector=app.kubernetes.io/name=fabric-agent", `--field-selector=spec.nodeName=${node}`];
-  await stage.kubectlWithin(30_000, "delete", "pod", ...chosen);
-  await until(
-    `the next agent of ${node} is Ready`,
-    async () => {
-      const pod = (await stage.pods("fabric-agent")).find(({ spec }) => spec.nodeName === node);
-      if (!pod || (old && uid(pod) === uid(old))) return undefined;
-      require(pod.spec.containers.every(
-        (container) => container.image === image,
-      ), `its image is not ${image}`);
-      return (
-        pod.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") || undefined
-      );
-    },
-    { timeoutMs: 60_000, everyMs: 250 },
-  );
-}
-
-async function allReady(stage: ClusterStage): Promise<void> {
-  await stage.wait("condition=Ready", ["fabricnodes", "--all"], 60_000);
-  const names = (await fabricNodes(stage)).map(({ metadata }) => metadata.name);
-  require(names.length === FABRIC_NODES.length, `the nodes are ${names.join(" ")}`);
+      await node.run([...tag, imageReference(image), imageReference(image, NEXT_TAG)]);
 }
 
 /** kill -9 for every process of the pod's containers, on its node. */

@@ -18,6 +18,10 @@ const KEPT = [
   "configmap/fabric-trust",
   "pod/fabric-test",
 ];
+/** An emptied folder is a leftover too. What containerd has are images. */
+const FIND = `find /etc /opt /usr/local /var/lib /run \\
+  -path /var/lib/containerd -prune -o -path /run/containerd -prune -o -name '*fabric*' -print 2>/dev/null
+grep fabric /etc/passwd /etc/group || true`;
 const GONE_MS = 90_000;
 
 export const departure: readonly Step<ClusterStage>[] = [
@@ -40,7 +44,7 @@ export const departure: readonly Step<ClusterStage>[] = [
         { timeoutMs: GONE_MS, everyMs: 250 },
       );
       const left = (await objectsIn(stage)).filter((name) => !NOT_OURS.includes(name));
-      const unexpected = left.filter((name) => !KEPT.includes(name) && !/^joinrequest/.test(name));
+      const unexpected = left.filter((name) => !KEPT.includes(name) && !name.startsWith("joinrequest"));
       require(unexpected.length === 0, `left: ${unexpected.join(" ")}`);
       return `after ${took} s; kept: ${left.join(" ")}`;
     },
@@ -94,7 +98,7 @@ async function listableKinds(stage: ClusterStage, scope: string): Promise<string
   const said = await stage.kubectl("api-resources", "--verbs=list", "--output=name", scope);
   return said
     .split("\n")
-    .filter((name) => !/^events/.test(name))
+    .filter((name) => !name.startsWith("events"))
     .join(",");
 }
 
@@ -116,11 +120,7 @@ async function leftOn(machine: Machine): Promise<string[]> {
     say("sh", "-c", "ip -4 route show table all; ip -6 route show table all; ip rule; ip -6 rule"),
     // kube-proxy clears what it had of a Service in its own tables, and in its own time.
     say("sh", "-ec", "nft list tables | grep -v kube-proxy | while read -r table; do nft list $table; done"),
-    say(
-      ...["sh", "-c"],
-      // An emptied folder is a leftover too; what containerd keeps is images and logs.
-      "find /etc /opt /usr/local /var/lib /run -path /var/lib/containerd -prune -o -path /run/containerd -prune -o -name '*fabric*' -print 2>/dev/null; grep fabric /etc/passwd /etc/group || true",
-    ),
+    say("sh", "-c", FIND),
     say("sh", "-c", "ps -eo args | grep -E '[f]abric-(engine|agent|operator)' || true"),
   ]);
   const ours = [
