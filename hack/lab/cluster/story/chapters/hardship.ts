@@ -29,7 +29,7 @@ export const hardship: readonly Step<ClusterStage>[] = [
       await stage.helm("rollback", RELEASE);
       await stage.kubectlWithin(ROLLOUT_MS, "rollout", "status", "deployment/fabric-operator");
       await allReady(stage);
-      return said.split(imageReference("operator", "missing"))[0] + imageReference("operator", "missing");
+      return said.slice(0, 160);
     },
   },
   {
