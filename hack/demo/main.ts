@@ -43,7 +43,9 @@ const total: Outcome = {
   failed: (outcome?.failed ?? 0) + (gone ? 0 : 1),
   skipped: outcome?.skipped ?? 0,
 };
-teller.write(`\n  ${((performance.now() - startedAt) / 1000).toFixed(0)} s in all\n${closingLine(total)}\n`);
+teller.write(
+  `\n  ${((performance.now() - startedAt) / 1000).toFixed(0)} s in all\n${closingLine("demo", total)}\n`,
+);
 process.exit(total.failed === 0 ? 0 : 1);
 
 function teardown(earlier: Awaited<ReturnType<typeof footprint>>, paths: readonly string[]): Step<Stage> {

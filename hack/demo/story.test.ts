@@ -12,7 +12,7 @@ function tellTo(lines: string[]): { now: () => number; write: (text: string) => 
 
 test("a story whose steps all hold", async () => {
   const outcome = await tell([good, good], [], tellTo([]));
-  expect(closingLine(outcome)).toBe("demo: 2 passed, 0 failed");
+  expect(closingLine("demo", outcome)).toBe("demo: 2 passed, 0 failed");
 });
 
 test("the first failure ends the telling and says why", async () => {
@@ -20,6 +20,6 @@ test("the first failure ends the telling and says why", async () => {
   const told: string[] = [];
   const outcome = await tell([good, bad, good, good], told, tellTo(lines));
   expect(told).toEqual(["good"]);
-  expect(closingLine(outcome)).toBe("demo: 1 passed, 1 failed, 2 skipped");
+  expect(closingLine("demo", outcome)).toBe("demo: 1 passed, 1 failed, 2 skipped");
   expect(lines.join("")).toContain("because");
 });

@@ -50,8 +50,9 @@ export async function tellStep<Stage>(
   }
 }
 
-export function closingLine({ passed, failed, skipped }: Outcome): string {
-  return `demo: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+/** @param name What was told: `demo` or `lab`. */
+export function closingLine(name: string, { passed, failed, skipped }: Outcome): string {
+  return `${name}: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
 function indent(text: string): string {

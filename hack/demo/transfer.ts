@@ -1,15 +1,16 @@
 /**
  * One TCP transfer with a checksum, run inside a node's network namespace.
  *   node transfer.ts receive <address> <port>             prints "listening", then {bytes, sha256, seconds}
- *   node transfer.ts send <address> <port> <bytes>        prints {bytes, sha256, seconds}
+ *   node transfer.ts send <address> <port> <bytes> [<seconds>]   prints {bytes, sha256, seconds}; not sooner than in that time
  * The bytes are pseudo-random by position, so a swapped or repeated block changes the checksum.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 
 const BLOCK_BYTES = 1024 * 1024;
-const [mode, address = "", port = "0", size = "0"] = process.argv.slice(2);
+const [mode, address = "", port = "0", size = "0", pace = "0"] = process.argv.slice(2);
 
 if (mode === "receive") await receive();
 else if (mode === "send") await send();
@@ -44,6 +45,8 @@ async function send(): Promise<void> {
     block.writeUInt32LE(sent / BLOCK_BYTES);
     hash.update(block);
     if (!socket.write(block)) await once(socket, "drain");
+    const early = startedAt + (sent / total) * Number(pace) * 1000 - performance.now();
+    if (early > 0) await delay(early);
   }
   socket.end();
   await once(socket, "close");

@@ -1,7 +1,8 @@
 /**
  * Labs for people.
  *
- *   npm run lab -- cluster     a real Kubernetes cluster, until Ctrl-C
+ *   npm run lab -- cluster          a real Kubernetes cluster, until Ctrl-C
+ *   npm run lab -- cluster --once   the fabric's story on it, every step verified
  */
 import { runClusterLab } from "./cluster/run-cluster-lab.ts";
 

@@ -20,6 +20,8 @@ export interface ProcessSpec {
   readonly name: string;
   /** A command that becomes the program by exec, so that its process id is the program's. */
   readonly command: readonly string[];
+  /** Asks it to end; absent: SIGTERM for the command's process. */
+  readonly terminate?: (pid: number) => void;
   readonly env?: Readonly<Record<string, string>>;
   /** stdout and stderr are appended here. */
   readonly logFile: string;
@@ -129,7 +131,9 @@ class Entry implements SupervisedProcess {
     const child = this.#child;
     if (child === undefined) return;
     const ended = once(child, "exit");
-    child.kill("SIGTERM");
+    const { terminate } = this.#spec;
+    if (terminate !== undefined && child.pid !== undefined) terminate(child.pid);
+    else child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
     await ended;
     clearTimeout(timer);

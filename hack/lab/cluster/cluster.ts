@@ -77,6 +77,7 @@ export async function createCluster(): Promise<RealCluster> {
   const kubectlWith = async (input: string, ...args: string[]): Promise<string> =>
     (await runCommand([artifacts().kubectl, ...args], { env, input })).stdout.trim();
   const kubectl = (...args: string[]): Promise<string> => kubectlWith("", ...args);
+  await Promise.all(nodes.map((node) => tellPodNetwork(kubectl, node)));
   await until("every node is Ready", () => allReady(kubectl), { timeoutMs: READY_TIMEOUT_MS, everyMs: 200 });
   const props = building.move();
   return {
@@ -120,6 +121,16 @@ function nameServerConfig(kubeconfig: string): string {
   }
 }
 `;
+}
+
+/** What a cloud's address management does. */
+async function tellPodNetwork(kubectl: RealCluster["kubectl"], node: ClusterNode): Promise<void> {
+  const patch = JSON.stringify({ spec: { podCIDR: node.podNetwork, podCIDRs: [node.podNetwork] } });
+  await until(
+    `${node.name} has registered`,
+    () => kubectl("patch", "node", node.name, "--type=merge", `--patch=${patch}`),
+    { timeoutMs: READY_TIMEOUT_MS, everyMs: 200 },
+  );
 }
 
 function podNetworkOf(index: number): string {

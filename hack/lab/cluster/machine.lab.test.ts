@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../demo/wait.ts";
 import { createLab, type Lab } from "../lab.ts";
 import type { Topology } from "../topology.ts";
 import { listCgroups } from "./cgroups.ts";
@@ -65,6 +66,19 @@ describe("a machine", () => {
       `for f in /sys/fs/cgroup/*/ /sys/fs/cgroup; do [ ! -f $f/cgroup.procs ] || mkdir $f/inner; done`,
     );
     expect(existsSync(join(group, "inner"))).toBe(true);
+  });
+
+  it("asks a program on it to end, and lets it", async () => {
+    machine.add("polite", [
+      "sh",
+      "-c",
+      'trap "echo bye >/etc/said; exit" TERM; echo >/etc/ready; while :; do sleep 0.05; done',
+    ]);
+    await until("it runs", async () => existsSync(join(machine.disk, "etc/ready")) || undefined, {
+      timeoutMs: 5_000,
+    });
+    await lab.supervisor.stop("alone/polite");
+    expect(readFileSync(join(machine.disk, "etc/said"), "utf8")).toBe("bye\n");
   });
 
   it("loses everything that runs on it when its power is cut, and its groups with the lab", async () => {

@@ -3,7 +3,7 @@
  * rest. What it keeps is in `<lab>/hosts/<name>/disk`; nothing that runs on it can change this machine's /etc, /usr/local,
  * /opt, /run or /var.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../demo/wait.ts";
 import type { Lab } from "../lab.ts";
@@ -37,10 +37,11 @@ export async function bootMachine(lab: Lab, name: string, options: MachineOption
   const disk = join(directory, "disk");
   const env = { PATH: [...(options.path ?? []), process.env["PATH"]].join(":") };
   const command = (words: readonly string[]): string[] => ["sh", SCRIPT, "run", directory, ...words];
-  const supervise = (program: string, words: readonly string[]): void =>
+  const supervise = (program: string, words: readonly string[], terminate?: (pid: number) => void): void =>
     void lab.supervisor.add({
       name: `${name}/${program}`,
       command: words,
+      ...(terminate === undefined ? {} : { terminate }),
       env,
       logFile: join(lab.directory, "logs", `${name}.${program}.log`),
     });
@@ -57,11 +58,23 @@ export async function bootMachine(lab: Lab, name: string, options: MachineOption
     command,
     run: (words, timeoutMs) =>
       runCommand(command(words), { env, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
-    add: (program, words) => supervise(program, command(words)),
+    add: (program, words) => supervise(program, command(words), terminateEntered),
     cutPower: async () => {
       const own = lab.supervisor.list().filter((process) => process.name.startsWith(`${name}/`));
       // What runs on it first, and the machine last: no supervisor starts anything on a machine that is off.
       for (const process of own.toReversed()) await lab.supervisor.stop(process.name, 0);
     },
   };
+}
+
+/** Who enters a machine waits outside for the program within, and does not pass signals on. */
+function terminateEntered(pid: number): void {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  for (const child of children.split(" ").filter(Boolean)) {
+    try {
+      process.kill(Number(child), "SIGTERM");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
 }
