@@ -94,6 +94,13 @@ it("makes a ConfigMap and a PrometheusRule of every dashboard and alert file", a
   expect(found).toHaveLength(globSync(["dashboards/*.json", "alerts/*.yaml"], { cwd: chart }).length);
 });
 
+it("lets nobody read the operator's metrics when nobody is named", async () => {
+  const policyOf = async (networkPolicy: object): Promise<string> =>
+    JSON.stringify((await manifests({ networkPolicy })).find(({ kind }) => kind === "NetworkPolicy"));
+  expect(await policyOf({})).toContain("8080");
+  expect(await policyOf({ metricsFrom: [] })).not.toContain("8080");
+});
+
 interface Pod {
   readonly spec: {
     readonly template: {
