@@ -94,6 +94,40 @@ it("makes a ConfigMap and a PrometheusRule of every dashboard and alert file", a
   expect(found).toHaveLength(globSync(["dashboards/*.json", "alerts/*.yaml"], { cwd: chart }).length);
 });
 
+it("lets nobody read the operator's metrics when nobody is named", async () => {
+  const policyOf = async (networkPolicy: object): Promise<string> =>
+    JSON.stringify((await manifests({ networkPolicy })).find(({ kind }) => kind === "NetworkPolicy"));
+  expect(await policyOf({})).toContain("8080");
+  expect(await policyOf({ metricsFrom: [] })).not.toContain("8080");
+});
+
+interface Pod {
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly automountServiceAccountToken: boolean;
+        readonly containers: readonly {
+          readonly name: string;
+          readonly volumeMounts: readonly { readonly mountPath: string }[];
+        }[];
+      };
+    };
+  };
+}
+
+it.each([
+  ["Deployment", "operator"],
+  ["DaemonSet", "agent"],
+])("gives no token to the engine in a %s, which strangers can speak to", async (kind, bearer) => {
+  const pod = (await manifests({})).find((object) => object.kind === kind) as unknown as Pod;
+  const { automountServiceAccountToken, containers } = pod.spec.template.spec;
+  const bearers = containers.filter(({ volumeMounts }) =>
+    volumeMounts.some(({ mountPath }) => mountPath.startsWith("/var/run/secrets/")),
+  );
+  expect(automountServiceAccountToken).toBe(false);
+  expect(bearers.map(({ name }) => name)).toEqual([bearer]);
+});
+
 describe("wrong values are refused by name:", () => {
   it.each([
     ["a typo at the top", { operatr: {} }, "operatr"],

@@ -2,7 +2,7 @@
  * The operator's pod without a kubelet: operator, engine and embedded PostgreSQL with the user, mounts, volume and rights that the chart
  * gives them, in front of a real API server. It has to rule with nothing more.
  */
-import { mkdirSync, statSync, writeFileSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "@saf/crds";
 import { loadAll } from "js-yaml";
@@ -60,10 +60,9 @@ beforeAll(async () => {
     lab,
     host: lab.host("control"),
     spec,
-    files: { config: (await get("configmap")).data ?? {} },
+    files: { config: (await get("configmap")).data ?? {}, account: await serviceAccount() },
     variables: { POD_ADDRESS: "10.1.0.7", NODE_NAME: "node-7" },
     environment: { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: port },
-    mounts: { "/run/secrets/kubernetes.io/serviceaccount": await serviceAccount() },
   });
 }, LAZY_BUILD_TIMEOUT_MS);
 
@@ -73,7 +72,7 @@ afterAll(async () => {
 }, 60_000);
 
 /** The token of the chart's ServiceAccount, as pods have it. */
-async function serviceAccount(): Promise<string> {
+async function serviceAccount(): Promise<Record<string, string>> {
   const kubeconfig = await controlPlane.kubeconfigFor({
     namespace: NAMESPACE,
     serviceAccount: "fabric-operator",
@@ -82,15 +81,8 @@ async function serviceAccount(): Promise<string> {
     clusters: [{ cluster: { "certificate-authority-data": string } }];
     users: [{ user: { token: string } }];
   };
-  const folder = join(lab.directory, "account");
-  mkdirSync(folder);
-  writeFileSync(
-    join(folder, "ca.crt"),
-    Buffer.from(clusters[0].cluster["certificate-authority-data"], "base64"),
-  );
-  writeFileSync(join(folder, "token"), users[0].user.token);
-  writeFileSync(join(folder, "namespace"), NAMESPACE);
-  return folder;
+  const ca = Buffer.from(clusters[0].cluster["certificate-authority-data"], "base64").toString();
+  return { "ca.crt": ca, token: users[0].user.token, namespace: NAMESPACE };
 }
 
 it("rules its Cluster, on a volume, and its Service leads to it", async () => {

@@ -50,8 +50,6 @@ export interface PodInit {
   readonly variables: Readonly<Record<string, string>>;
   /** Of every container. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Folders of this machine at places of every container: what a kubelet adds by itself. */
-  readonly mounts?: Readonly<Record<string, string>>;
 }
 
 export interface Pod {
@@ -63,7 +61,7 @@ export interface Pod {
 }
 
 export function createPod(init: PodInit): Pod {
-  const { lab, host, spec, files, variables, environment = {}, mounts: added = {} } = init;
+  const { lab, host, spec, files, variables, environment = {} } = init;
   const root = join(host.directory, "pod");
   const { fsGroup } = spec.securityContext;
   const volume = (name: string): string => join(root, name);
@@ -81,13 +79,9 @@ export function createPod(init: PodInit): Pod {
     const granted = (capabilities?.add ?? []).map((name) => `,+${name.toLowerCase()}`).join("");
     const code = join(lab.directory, "code");
     const mounts = container.volumeMounts.filter(({ mountPath }) => !mountPath.startsWith("/dev/"));
-    const places = [
-      ...mounts.map(({ name, mountPath }) => [mountPath, volume(name)] as const),
-      ...Object.entries(added),
-    ];
-    const binds = places.flatMap(([place, source]) => [
-      `mkdir -p ${place}`,
-      `mount --bind ${source} ${place}`,
+    const binds = mounts.flatMap(({ name, mountPath }) => [
+      `mkdir -p ${mountPath}`,
+      `mount --bind ${volume(name)} ${mountPath}`,
     ]);
     // Folders of the image, as far as they matter: empty ones in which mount points can be made.
     const script = [

@@ -76,6 +76,21 @@ it("has no more than its number of connections", async () => {
   await Promise.all(closed);
 });
 
+it("answers a kubelet although somebody else holds every connection that there is", async () => {
+  const { port } = await server.listening;
+  const held: net.Socket[] = [];
+  for (let count = 0; count < 16; count += 1) {
+    const socket = net.connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+    socket.on("error", () => undefined).write("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+    await once(socket, "data");
+    held.push(socket);
+  }
+  const lost = once(held[0] as net.Socket, "close");
+  for (let probe = 0; probe < 3; probe += 1) expect((await fetch(`${base}/livez`)).status).toBe(200);
+  await lost;
+  for (const socket of held) socket.destroy();
+});
+
 it("goes on trying for a port that another has", async () => {
   const { port } = await server.listening;
   const refused = Promise.withResolvers<unknown>();

@@ -9,7 +9,7 @@
  * answers and what asking costs are bounded. A port that cannot be had is told and tried again: it must not keep a node from its work.
  */
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { OPEN_METRICS } from "./metric-set.ts";
 
 export interface Health {
@@ -59,7 +59,7 @@ export function serveTelemetry(init: TelemetryServerInit): TelemetryServer {
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  limitConnections(server);
   server.on("request", (request, response) => void answer(request, response, init, collect));
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
@@ -90,6 +90,28 @@ export function serveTelemetry(init: TelemetryServerInit): TelemetryServer {
       await ended;
     },
   };
+}
+
+/**
+ * Whoever has the most connections loses the oldest of them to a new one. Were the new one refused, somebody who holds them all could make
+ * a kubelet take a healthy program for dead.
+ */
+function limitConnections(server: Server): void {
+  const open = new Map<Socket, string>();
+  server.on("connection", (socket: Socket) => {
+    open.set(socket, socket.remoteAddress ?? "");
+    socket.once("close", () => open.delete(socket));
+    if (open.size <= MAX_CONNECTIONS) return;
+    const surplus = oldestOfMost(open);
+    open.delete(surplus);
+    surplus.destroy();
+  });
+}
+
+function oldestOfMost(open: ReadonlyMap<Socket, string>): Socket {
+  const bySource = Map.groupBy(open.keys(), (socket) => open.get(socket));
+  const [[oldest]] = [...bySource.values()].sort((a, b) => b.length - a.length) as [[Socket]];
+  return oldest;
 }
 
 async function answer(

@@ -21,6 +21,31 @@ it.each([
   ["a token's hash", "sha256:c2FsdHNhbHQ:aGFzaGhhc2hoYXNoaGFzaGhhc2g", "aGFzaGhhc2g"],
   ["a value named secret", '{"joinSecret": "a\\"b", "x": 1}', 'a\\"b'],
   ["a value named password", "connect password=hunter22 host=db", "hunter22"],
+  ["a variable", "PGPASSWORD=hunter22 AWS_SECRET_ACCESS_KEY=x", "hunter22"],
+  ["a variable named by more than one word", "DB_PASSWORD=hunter22", "hunter22"],
+  ["an access key", "AWS_SECRET_ACCESS_KEY=hunter22", "hunter22"],
+  ["a value in quotes", 'password="two hunter22"', "hunter22"],
+  ["a value in single quotes", "password: 'two hunter22'", "hunter22"],
+  ["a value of YAML", "user:\n  password: hunter22\n", "hunter22"],
+  ["a value whose name has an underscore", '{"access_token":"hunter22"}', "hunter22"],
+  ["a value whose name has a dash", '{"client-secret": "hunter22"}', "hunter22"],
+  [
+    "a value in JSON in JSON",
+    JSON.stringify({ line: JSON.stringify({ password: 'a"hunter22' }) }),
+    "hunter22",
+  ],
+  ["a value that is cut off", '{"password": "hunter22', "hunter22"],
+  ["a password with an @ in it", "postgresql://fabric:hunt@hunter22@db.example/ledger", "hunter22"],
+  ["a password with a / in it", "postgresql://fabric:hunt/hunter22@db.example/ledger", "hunter22"],
+  ["a kubeconfig's key", `client-key-data: ${Buffer.from(pem).toString("base64")}`, "LS0t"],
+  ["a Secret's key", `key: ${Buffer.from(pem).toString("base64")}`, "LS0t"],
+  [
+    "a PGP key",
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter22\n-----END PGP PRIVATE KEY BLOCK-----",
+    "hunter22",
+  ],
+  ["another header", "Proxy-Authorization: Negotiate hunter22", "hunter22"],
+  ["an argument", "psql --password hunter22 db", "hunter22"],
 ])("takes out %s", (_, text, gone) => {
   expect(gone.length).toBeGreaterThan(3);
   expect(text).toContain(gone);
@@ -33,4 +58,15 @@ it("leaves what helps: ids of tokens, hosts, names of files, fingerprints", () =
   expect(redact(text)).toBe(text);
   expect(redact(token)).toMatch(/^saf1\.rack-7\./);
   expect(redact("postgresql://fabric:x@db.example/ledger")).toContain("@db.example/ledger");
+  const json = '{"token": null, "tokenName": "rack-7", "secrets": 3, "joinToken": {"uses": 1}}';
+  expect(redact(json)).toBe(json);
 });
+
+it.each(["a", "-", "token", "saf1.", "eyJ", "://", 'token\\"', "-----BEGIN "])(
+  "takes no longer than it must for much of %j",
+  (text) => {
+    const startedMs = performance.now();
+    redact(text.repeat(300_000 / text.length));
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+  },
+);

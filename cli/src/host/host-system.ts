@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import fs from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CliError, EXIT } from "../errors.ts";
 
@@ -54,7 +54,19 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
   const at = (path: string): string => (root === "/" ? path : join(root, path));
   const told = (what: string, change: Change["change"]): void => void changes.push({ what, change });
 
+  /** A link in the folders of an image may be absolute: it would lead to this host's own files. Throws OUTSIDE_ROOT. */
+  const requireInside = async (path: string): Promise<void> => {
+    if (root === "/") return;
+    const [base, place] = [await realPath(root), await realPath(path)];
+    if (place === base || place.startsWith(`${base}/`)) return;
+    throw new CliError("OUTSIDE_ROOT", `${path} leads out of ${root}, to ${place}`, {
+      exit: EXIT.failure,
+      hint: "replace the link by a relative one, or do without what needs it",
+    });
+  };
+
   const lstat = async (path: string) => {
+    await requireInside(dirname(at(path)));
     try {
       return await fs.lstat(at(path));
     } catch (error) {
@@ -70,6 +82,7 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
     at,
     exists: async (path) => (await lstat(path)) !== undefined,
     async read(path) {
+      await requireInside(at(path));
       try {
         return await fs.readFile(at(path), "utf8");
       } catch (error) {
@@ -116,13 +129,17 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
       await fs.rm(at(path), { force: true });
       return fs.symlink(target, at(path));
     },
-    ownerOf: async (path) => (await fs.stat(at(path)).catch(() => undefined))?.uid,
+    async ownerOf(path) {
+      await requireInside(at(path));
+      return (await fs.stat(at(path)).catch(() => undefined))?.uid;
+    },
     linkTo: (path) => fs.readlink(at(path)).catch(() => undefined),
     async act(what, change, work) {
       told(what, change);
       if (!dryRun) await work();
     },
     async own(path, owner) {
+      await requireInside(at(path));
       const before = await fs.stat(at(path)).catch(() => undefined);
       if (!before || (before.uid === owner.uid && before.gid === owner.gid)) return;
       told(`owner of ${path}`, "changed");
@@ -150,6 +167,18 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
       }
     },
   };
+}
+
+/** Links followed; of what is not there, where it would be. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await fs.realpath(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    const link = await fs.readlink(path).catch(() => undefined);
+    if (link !== undefined) return realPath(resolve(dirname(path), link));
+    return join(await realPath(dirname(path)), basename(path));
+  }
 }
 
 /** In one step, and never through a link that somebody else laid in the folder. */
@@ -182,5 +211,5 @@ function commandFailed(command: readonly string[], error: unknown): CliError {
 }
 
 function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
+  return (error as { code?: unknown } | undefined)?.code;
 }

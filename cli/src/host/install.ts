@@ -98,12 +98,24 @@ function ownName(): string {
   }
 }
 
+/** The engine's program runs as root: whoever could change it would be root too. */
 async function requirePrograms(host: HostSystem, programs: string): Promise<void> {
+  if (!/^[\w./+@-]+$/.test(programs))
+    throw usageError(
+      `"${programs}" cannot stand in a unit`,
+      "--programs takes a path without spaces or signs",
+    );
   for (const program of ["fabric-engine", "fabric-agent"])
     if (!(await host.exists(`${programs}/bin/${program}`)))
       throw new CliError("PROGRAM_MISSING", `there is no ${programs}/bin/${program}`, {
         exit: EXIT.failure,
         hint: "unpack the release there, or say where it is with --programs",
+      });
+  for (const path of [programs, `${programs}/bin`, `${programs}/bin/fabric-engine`])
+    if ((await host.ownerOf(path)) !== ROOT.uid)
+      throw new CliError("PROGRAM_UNSAFE", `${path} is not root's, and the engine would run as root`, {
+        exit: EXIT.failure,
+        hint: "unpack the release as root",
       });
 }
 

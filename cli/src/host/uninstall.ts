@@ -40,8 +40,9 @@ export async function uninstall(
   const { dryRun, root, keepState, programs } = options;
   requireRoot(uid, dryRun);
   const host = hostSystem(root, dryRun);
+  const installed = await isInstalled(host);
   await stopUnits(host);
-  await giveBack(host);
+  if (installed) await giveBack(host);
   for (const unit of UNITS) {
     await host.remove(unitPath(unit));
     await host.remove(dropIns(unit));
@@ -50,13 +51,20 @@ export async function uninstall(
   await host.remove(PATHS.polkitRule);
   await host.remove(PATHS.config);
   for (const folder of [PATHS.agentRun, PATHS.engineRun]) await host.remove(folder);
-  if (!keepState) {
+  if (installed && !keepState) {
     await host.remove(PATHS.state);
     await removeUser(host);
   }
   for (const command of PATHS.commands) await removeLink(host, command, programs);
   if (await host.exists(`${programs}/${TARBALL_MARK}`)) await host.remove(programs);
   return { dryRun, changes: host.changes };
+}
+
+/** A node of Kubernetes has the same folder and the same interface, which are its agent's pod's. */
+async function isInstalled(host: HostSystem): Promise<boolean> {
+  if (await findUser(host)) return true;
+  for (const path of [PATHS.config, ...UNITS.map(unitPath)]) if (await host.exists(path)) return true;
+  return false;
 }
 
 const runsSystemd = async (host: HostSystem): Promise<boolean> =>
@@ -76,7 +84,8 @@ async function giveBack(host: HostSystem): Promise<void> {
   const names = await host.read(RESOLV_CONF).catch(() => undefined);
   if (names !== undefined && originalIn(names) !== null)
     await host.act(RESOLV_CONF, "changed", () => restoreResolvConf(host.at(RESOLV_CONF)));
-  if (user && (await host.ownerOf(RESOLV_CONF)) === user.uid) await host.own(RESOLV_CONF, ROOT);
+  if (names !== undefined && user && (await host.ownerOf(RESOLV_CONF)) === user.uid)
+    await host.own(RESOLV_CONF, ROOT);
   const device = await deviceOf(host);
   if (host.root !== "/" || !(await host.ask(["ip", "link", "show", "dev", device]))) return;
   await host.change(`interface ${device}`, "removed", ["ip", "link", "delete", "dev", device]);

@@ -188,7 +188,7 @@ describe("without a person", () => {
   };
   it("goes a pod that the Cluster lets in", async () => {
     const { attestor, attested } = await decided(createWorld({ policies: [auto] }));
-    expect(await attestor.autoApproves(attested)).toBe(true);
+    expect(await attestor.autoApproves(attested, [])).toBe(true);
   });
   it.each<[string, (world: World) => void]>([
     ["by default", (world) => (world.policies = [policy])],
@@ -200,14 +200,22 @@ describe("without a person", () => {
     const world = createWorld({ policies: [auto] });
     const { attestor, attested } = await decided(world);
     change(world);
-    expect(await attestor.autoApproves(attested)).toBe(false);
+    expect(await attestor.autoApproves(attested, [])).toBe(false);
+  });
+  it("goes none that asked for a role which the Cluster does not allow any more", async () => {
+    const world = createWorld({ policies: [{ ...auto, allowedRoles: ["relay"] }] });
+    const { attestor, attested } = await decided(world);
+    expect(await attestor.autoApproves(attested, ["relay"])).toBe(true);
+    world.policies = [auto];
+    expect(await attestor.autoApproves(attested, ["relay"])).toBe(false);
+    expect(await attestor.autoApproves(attested, [])).toBe(true);
   });
   it("goes none that was admitted from elsewhere, unless that is still allowed", async () => {
     const world = createWorld({ policies: [{ ...auto, sourceAddress: "Any" }] });
     const attestor = createTestAttestor(world);
     const attested = await attestor.vouch(TOKEN, { ...asked, source: "203.0.113.9" });
-    expect(await attestor.autoApproves(attested)).toBe(true);
+    expect(await attestor.autoApproves(attested, [])).toBe(true);
     world.policies = [auto];
-    expect(await attestor.autoApproves(attested)).toBe(false);
+    expect(await attestor.autoApproves(attested, [])).toBe(false);
   });
 });

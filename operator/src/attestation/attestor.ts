@@ -45,7 +45,7 @@ export interface Attestor {
   /** The ledger refused a pod that was vouched for. */
   refused(pod: AttestedPod, error: unknown): Promise<void>;
   /** Whether the Cluster lets it in without a person, and it still runs. Throws KubeError. */
-  autoApproves(pod: AttestedPod): Promise<boolean>;
+  autoApproves(pod: AttestedPod, requestedRoles: readonly string[]): Promise<boolean>;
 }
 
 export function createAttestor(init: AttestorInit): Attestor {
@@ -152,8 +152,8 @@ export function createAttestor(init: AttestorInit): Attestor {
       if (error instanceof Error && (code === "POD_ALREADY_USED" || code === "NODE_NAME_TAKEN"))
         await tell(pod, pod.source, { code, message: error.message });
     },
-    async autoApproves(pod) {
-      if (!isAutoApproved(pod, policies())) return false;
+    async autoApproves(pod, requestedRoles) {
+      if (!isAutoApproved(pod, requestedRoles, policies())) return false;
       return livesOn({ podUid: pod.uid }, await find(PODS, pod.name, pod.namespace));
     },
   };

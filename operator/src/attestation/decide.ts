@@ -165,8 +165,14 @@ export function policyFor(
   );
 }
 
-/** Whether no person is needed, as the Cluster has it now. */
-export function isAutoApproved(pod: AttestedPod, policies: readonly ServiceAccountPolicy[]): boolean {
+/** Whether no person is needed, as the Cluster has it now: it may allow fewer roles than when the pod asked. */
+export function isAutoApproved(
+  pod: AttestedPod,
+  requestedRoles: readonly string[],
+  policies: readonly ServiceAccountPolicy[],
+): boolean {
   const policy = policyFor(pod, policies);
-  return policy?.autoApprove === true && (pod.fromNode || policy.sourceAddress === "Any");
+  if (policy?.autoApprove !== true || !(pod.fromNode || policy.sourceAddress === "Any")) return false;
+  const allowed: readonly string[] = policy.allowedRoles ?? [];
+  return requestedRoles.every((role) => allowed.includes(role));
 }

@@ -186,7 +186,7 @@ function assemble(
       "join-request",
       reconcileRequest(scope, {
         decided: enrolment.decided,
-        autoApproves: (pod) => attestor.autoApproves(pod),
+        autoApproves: (pod, roles) => attestor.autoApproves(pod, roles),
       }),
     ),
     trust: make("trust", publishTrust(scope)),

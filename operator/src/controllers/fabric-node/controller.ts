@@ -84,6 +84,8 @@ function createLeavers(
   };
 
   const remove = async (node: FabricNode, { nodeId }: Identity): Promise<void> => {
+    // Whoever got a certificate a moment ago can hold a snapshot too.
+    await identities.refresh();
     const ends = identities.all().map(({ certificateNotAfter }) => certificateNotAfter ?? 0);
     await ledger.removeIdentity(term, {
       nodeId,

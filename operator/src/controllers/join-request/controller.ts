@@ -37,7 +37,7 @@ export interface RequestHooks {
   /** The decision is in the ledger and its node can be met: whoever waits for it may be told. */
   decided(requestId: string): void;
   /** Whether the Cluster lets the pod in without a person, and it still runs. */
-  autoApproves(pod: AttestedPod): Promise<boolean>;
+  autoApproves(pod: AttestedPod, requestedRoles: readonly string[]): Promise<boolean>;
 }
 
 export function reconcileRequest(
@@ -89,8 +89,11 @@ async function decide(
   }
 }
 
-async function verdictOfPolicy(hooks: RequestHooks, { pod }: JoinRequestRecord): Promise<Verdict> {
-  if (!pod || !(await hooks.autoApproves(pod))) return undefined;
+async function verdictOfPolicy(
+  hooks: RequestHooks,
+  { pod, requestedRoles }: JoinRequestRecord,
+): Promise<Verdict> {
+  if (!pod || !(await hooks.autoApproves(pod, requestedRoles))) return undefined;
   return approvedByPolicy(pod);
 }
 

@@ -12,14 +12,27 @@ export function confirmedBy({ caches, fleet, identities }: Known, nodeId: string
   return (name === undefined ? undefined : caches.nodes.get(name)?.status?.snapshot?.epoch) ?? null;
 }
 
-/** The newest epoch that every member confirmed who can hold a snapshot at all: no snapshot outlives its node's certificate. */
-export function confirmedByAll(scope: Known & Pick<Scope, "clock">): number {
-  const nowSeconds = scope.clock.nowMs() / 1000;
-  const epochs = scope.identities
+/**
+ * The newest epoch that every member confirmed who can hold a snapshot at all: no snapshot outlives its node's certificate.
+ *
+ * Only what the nodes said to this operator counts, and only while they were well: one whose disk takes nothing lives by what it
+ * confirmed, and by what it has on disk when it starts again. Statuses do not tell that, and whoever may write one may lie.
+ */
+export function confirmedByAll({
+  clock,
+  fleet,
+  identities,
+}: Pick<Scope, "clock" | "fleet"> & { readonly identities: Pick<Scope["identities"], "all"> }): number {
+  const nowSeconds = clock.nowMs() / 1000;
+  const keptBy = (nodeId: string): number => {
+    const { heartbeat } = fleet.facts(nodeId);
+    return heartbeat?.degraded === false ? (heartbeat.applied?.epoch ?? -1) : -1;
+  };
+  const epochs = identities
     .all()
     .filter(({ status, certificateNotAfter }) => {
       return status === "Active" && (certificateNotAfter ?? 0) + CLOCK_SKEW_SECONDS > nowSeconds;
     })
-    .map(({ nodeId }) => confirmedBy(scope, nodeId) ?? -1);
+    .map(({ nodeId }) => keptBy(nodeId));
   return epochs.reduce((least, epoch) => Math.min(least, epoch), Number.MAX_SAFE_INTEGER);
 }
