@@ -564,7 +564,7 @@ describe("kubectl", () => {
     }
     const narrow = await ok(kubectl(["get", "fn", name]));
     expect(narrow).not.toContain("100.96.0.5");
-    expect(await ok(kubectl(["wait", "--for=condition=Ready", `fn/${name}`, "--timeout=5s"]))).toContain(
+    expect(await ok(kubectl(["wait", "--for=condition=Ready", `fn/${name}`, "--timeout=30s"]))).toContain(
       "condition met",
     );
     expect(await ok(kubectl(["get", "fabric"]))).toContain(name);
