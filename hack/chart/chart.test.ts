@@ -150,6 +150,8 @@ describe("wrong values are refused by name:", () => {
     ["an MTU below IPv6's", { agent: { tunnel: { maxMtu: 576 } } }, "/agent/tunnel/maxMtu"],
     ["a server without https", { agent: { server: "fabric:8443" } }, "/agent/server"],
     ["a relative folder", { agent: { stateDir: "fabric" } }, "/agent/stateDir"],
+    ["a folder below the root of the host", { agent: { stateDir: "/fabric" } }, "/agent/stateDir"],
+    ["a folder that leads elsewhere", { agent: { stateDir: "/var/lib/../../etc" } }, "/agent/stateDir"],
     ["a size that is none", { database: { embedded: { size: "big" } } }, "/database/embedded/size"],
     ["a URL in the values", { database: { url: "postgresql://u:p@db/f" } }, "url"],
     [

@@ -23,7 +23,8 @@ const texts: Schema = { type: "object", additionalProperties: string };
 const kubernetesObject: Schema = { type: "object" };
 const kubernetesList: Schema = { type: "array", items: kubernetesObject };
 const duration: Schema = { type: "string", pattern: "^([0-9]+(ms|s|m|h))+$" };
-const absolutePath: Schema = { type: "string", pattern: "^/[^\\s]+$" };
+/** A folder of the node, below another one: an uninstall that cleans nodes mounts what is above it, which must not be all of the host. */
+const hostFolder: Schema = { type: "string", pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*){2,}$" };
 const dnsLabel: Schema = { type: "string", pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" };
 const logLevel = oneOf("debug", "info", "warn", "error");
 const endpointMonitor = closed({ enabled: boolean, interval: duration, labels: texts });
@@ -71,7 +72,7 @@ const agent = closed({
   port: freePort,
   listenAddresses: { ...strings(), minItems: 1, maxItems: 4 },
   telemetryPort: freePort,
-  stateDir: absolutePath,
+  stateDir: hostFolder,
   advertise: { ...strings(), maxItems: 16 },
   candidateInterfacesExclude: { ...strings({ type: "string", maxLength: 15 }), maxItems: 64 },
   names: closed({ mode: oneOf("auto", "serve", "off"), listen: string }),
