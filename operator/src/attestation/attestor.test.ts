@@ -108,6 +108,17 @@ it.each<[string, string, Partial<World>, Partial<typeof asked>?]>([
   await expect(vouch(world, asks)).rejects.toMatchObject({ code });
 });
 
+it("nonsense in a Node's status proves nothing and breaks nothing", async () => {
+  const addresses = ["fe80::1%eth0", "::1::", "127.0.0.1"].map((address) => ({
+    type: "InternalIP",
+    address,
+  }));
+  const odd = { ...kubernetesNode, spec: { podCIDRs: ["all", "fe80::/x"] }, status: { addresses } };
+  const world = createWorld({ nodes: new Map([["worker-1.example", odd]]) });
+  expect(await vouch(world)).toMatchObject({ fromNode: true });
+  await expect(vouch(world, { source: "fe80::1" })).rejects.toMatchObject({ code: "SOURCE_NOT_NODE" });
+});
+
 it("a Node whose name makes no node name is refused with that", async () => {
   const name = `${"n".repeat(64)}.example`;
   const world = createWorld({

@@ -7,7 +7,14 @@
  */
 import { isIP } from "node:net";
 import type { ServiceAccountPolicy } from "@saf/crds";
-import { addressToNumber, cidrContains, IdentityError, nodeNameOf, parseCidr } from "@saf/protocol";
+import {
+  AddressError,
+  addressToNumber,
+  cidrContains,
+  IdentityError,
+  nodeNameOf,
+  parseCidr,
+} from "@saf/protocol";
 import { EnrolmentError } from "../api/errors.ts";
 import type { KubernetesNode, Pod, TokenReview } from "../kube/resource.ts";
 import type { AttestedPod } from "../ledger/ledger.ts";
@@ -149,9 +156,20 @@ function requireName(host: string, asked: string): void {
 function isFrom({ spec, status }: KubernetesNode, source: string): boolean {
   if (isIP(source) === 0) return false;
   const own = (status?.addresses ?? []).some(
-    ({ address }) => isIP(address) === isIP(source) && addressToNumber(address) === addressToNumber(source),
+    ({ address }) =>
+      isIP(address) === isIP(source) && isSo(() => addressToNumber(address) === addressToNumber(source)),
   );
-  return own || (spec?.podCIDRs ?? []).some((cidr) => cidrContains(parseCidr(cidr), source));
+  return own || (spec?.podCIDRs ?? []).some((cidr) => isSo(() => cidrContains(parseCidr(cidr), source)));
+}
+
+/** A Node's status is its kubelet's: an address with a zone, or nonsense, is none of its addresses. */
+function isSo(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof AddressError) return false;
+    throw error;
+  }
 }
 
 /** The entry by which the pod was let in, as the Cluster has it now. */
