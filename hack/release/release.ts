@@ -119,9 +119,10 @@ fi
 `,
   postrm: `#!/bin/sh
 set -e
-if [ "$1" = purge ]; then
+# Without the user it is no state of ours: a node of Kubernetes has its agent's there.
+if [ "$1" = purge ] && getent passwd fabric >/dev/null; then
   rm -rf /var/lib/fabric
-  if getent passwd fabric >/dev/null; then userdel fabric; fi
+  userdel fabric
 fi
 `,
 };
