@@ -533,6 +533,8 @@ describe("kubectl", () => {
       lastTransitionTime: "2026-11-21T00:00:00Z",
     };
     const status = {
+      // Without it kubectl waits for an operator that has seen the object.
+      observedGeneration: 1,
       conditions: [ready],
       roles: ["exit", "relay"],
       summary: { roles: "exit,relay", peers: "3/4" },
@@ -564,7 +566,7 @@ describe("kubectl", () => {
     }
     const narrow = await ok(kubectl(["get", "fn", name]));
     expect(narrow).not.toContain("100.96.0.5");
-    expect(await ok(kubectl(["wait", "--for=condition=Ready", `fn/${name}`, "--timeout=30s"]))).toContain(
+    expect(await ok(kubectl(["wait", "--for=condition=Ready", `fn/${name}`, "--timeout=10s"]))).toContain(
       "condition met",
     );
     expect(await ok(kubectl(["get", "fabric"]))).toContain(name);
