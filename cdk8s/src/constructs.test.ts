@@ -1,6 +1,15 @@
 /** What the constructs make, and that a wrong object never leaves the synthesis. */
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import { join } from "node:path";
+import { jest } from "@jest/globals";
 import { App, Chart, Testing } from "cdk8s";
 import { FabricCluster, NodeEnrolment } from "./index.ts";
+
+// cdk8s leaves what it makes in the temporary directory.
+const scratch = mkdtempSync(join(os.tmpdir(), "saf-cdk8s-"));
+beforeAll(() => jest.spyOn(os, "tmpdir").mockReturnValue(scratch));
+afterAll(() => rmSync(scratch, { recursive: true }));
 
 const chart = (): Chart => new Chart(Testing.app(), "test");
 const spec = {

@@ -1,6 +1,8 @@
 /** The example app and the agents' construct, synthesized with a real Helm and applied to a real API server. */
 import { readFileSync } from "node:fs";
+import os from "node:os";
 import { join } from "node:path";
+import { jest } from "@jest/globals";
 import { App, Chart } from "cdk8s";
 import { artifacts } from "../../hack/bootstrap/artifacts.ts";
 import { buildLazily, LAZY_BUILD_TIMEOUT_MS } from "../../hack/bootstrap/lazy-tools.ts";
@@ -15,6 +17,8 @@ let controlPlane: ControlPlane;
 
 beforeAll(async () => {
   buildLazily("helm");
+  // cdk8s leaves what it makes in the temporary directory.
+  jest.spyOn(os, "tmpdir").mockReturnValue(scratch.path);
   controlPlane = await startControlPlane({ controllerManager: false });
   for (const name of ["home", "agents"]) await kubectl("create", "namespace", name);
 }, LAZY_BUILD_TIMEOUT_MS);
