@@ -1,6 +1,6 @@
 import { KubeError } from "./errors.ts";
 import { describeRequest, observedTransport, type ApiCall } from "./observed-transport.ts";
-import { pathOf, LEASES, SECRETS } from "./resource.ts";
+import { pathOf, KUBERNETES_NODES, LEASES, SECRETS, TOKEN_REVIEWS } from "./resource.ts";
 import type { Transport } from "./transport.ts";
 
 const lease = pathOf(LEASES, "fabric", "fabric-operator");
@@ -14,6 +14,9 @@ it.each([
   ["PUT", lease, "update", "leases"],
   ["PATCH", pathOf(LEASES, "fabric", "a", "status"), "patch", "leases"],
   ["DELETE", lease, "delete", "leases"],
+  ["GET", pathOf(KUBERNETES_NODES, "fabric", "node-1"), "get", "nodes"],
+  ["POST", pathOf(TOKEN_REVIEWS, "fabric"), "create", "tokenreviews"],
+  ["GET", "/openapi/v3/apis/fabric.saf.dev/v1alpha1", "get", "openapi"],
 ] as const)("%s %s is %s %s", (method, target, verb, resource) => {
   expect(describeRequest({ method, target })).toEqual({ verb, resource });
 });

@@ -37,6 +37,9 @@ export function observedTransport(transport: Transport, tell: (call: ApiCall) =>
   };
 }
 
+/** https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris: the resource, and the name if there is one. */
+const PATH = /^\/(?:api|apis\/[^/]+)\/[^/]+(?:\/namespaces\/[^/]+)?\/([^/]+)(?:\/([^/]+))?/;
+
 const VERBS = { POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" } as const;
 
 /** Exported for its test. */
@@ -45,7 +48,8 @@ export function describeRequest({ method, target }: Pick<TransportRequest, "meth
   resource: string;
 } {
   const [path = "", query = ""] = target.split("?", 2);
-  const [, resource = "", name] = /\/namespaces\/[^/]+\/([^/]+)(?:\/([^/]+))?/.exec(path) ?? [];
+  if (path.startsWith("/openapi/")) return { verb: "get", resource: "openapi" };
+  const [, resource = "", name] = PATH.exec(path) ?? [];
   if (method !== "GET") return { verb: VERBS[method], resource };
   if (name !== undefined) return { verb: "get", resource };
   return { verb: /(?:^|&)watch=true(?:&|$)/.test(query) ? "watch" : "list", resource };
