@@ -64,7 +64,7 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
       live: duty.live,
       ready: duty.ready,
       metrics: metrics.collect,
-      onError: (error) => log.error({ error }, "telemetry cannot listen; trying on"),
+      onError: (error) => log.error({ error }, "telemetry failed; trying on"),
     });
   try {
     await elector.run(signal, (leading) => lead(init, leading));

@@ -6,14 +6,8 @@ import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
 import { isKubeError, KubeError } from "../kube/errors.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
-import {
-  KUBERNETES_NODES,
-  PODS,
-  TOKEN_REVIEWS,
-  type KubeObject,
-  type Resource,
-  type TokenReview,
-} from "../kube/resource.ts";
+import { findObject } from "../kube/find.ts";
+import { KUBERNETES_NODES, PODS, TOKEN_REVIEWS, type TokenReview } from "../kube/resource.ts";
 import type { AttestedPod, Ledger } from "../ledger/ledger.ts";
 import type { Log } from "../telemetry/log.ts";
 import { attested, bearerOf, hostOf, isAutoApproved, livesOn, type Asked, type Bearer } from "./decide.ts";
@@ -71,20 +65,6 @@ export function createAttestor(init: AttestorInit): Attestor {
     });
   };
 
-  /** Undefined when there is none. */
-  const find = async <T extends KubeObject>(
-    resource: Resource<T>,
-    name: string,
-    namespace?: string,
-  ): Promise<T | undefined> => {
-    try {
-      return await client.get(resource, name, namespace === undefined ? {} : { namespace });
-    } catch (error) {
-      if (isKubeError(error, "NOT_FOUND")) return undefined;
-      throw error;
-    }
-  };
-
   const review = async (token: string): Promise<Bearer> => {
     const allowed = policies();
     const audiences = [...new Set(allowed.map(({ audience }) => audience))];
@@ -94,8 +74,11 @@ export function createAttestor(init: AttestorInit): Attestor {
   };
 
   const prove = async (bearer: Bearer, asked: Asked): Promise<AttestedPod> => {
-    const host = hostOf(bearer, await find(PODS, bearer.podName, bearer.namespace));
-    return attested(bearer, host, await find(KUBERNETES_NODES, host), asked);
+    const host = hostOf(
+      bearer,
+      await findObject(client, PODS, bearer.podName, { namespace: bearer.namespace }),
+    );
+    return attested(bearer, host, await findObject(client, KUBERNETES_NODES, host), asked);
   };
 
   /** The bearer of a token that is good, but not for this. */
@@ -154,7 +137,10 @@ export function createAttestor(init: AttestorInit): Attestor {
     },
     async autoApproves(pod, requestedRoles) {
       if (!isAutoApproved(pod, requestedRoles, policies())) return false;
-      return livesOn({ podUid: pod.uid }, await find(PODS, pod.name, pod.namespace));
+      return livesOn(
+        { podUid: pod.uid },
+        await findObject(client, PODS, pod.name, { namespace: pod.namespace }),
+      );
     },
   };
 }

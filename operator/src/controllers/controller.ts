@@ -6,7 +6,7 @@
  *   conflict, gone ledger or API server, anything else: the name comes back after its backoff
  */
 import type { Backoff } from "../kube/backoff.ts";
-import { isKubeError, type KubeError } from "../kube/errors.ts";
+import { isKubeError, lackedRight, type KubeError } from "../kube/errors.ts";
 import { createWorkQueue, type Again, type WorkQueue } from "../kube/work-queue.ts";
 import type { Scope } from "./scope.ts";
 
@@ -76,7 +76,7 @@ export function createController({
 
 function tellForbidden({ cluster, events, log }: ControllerInit["scope"], error: KubeError): void {
   log.warn({ error }, "the operator lacks a right");
-  const message = `the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade (${error.message})`;
+  const message = lackedRight(error);
   events.record({ object: cluster(), type: "Warning", reason: "PermissionMissing", message });
 }
 

@@ -11,6 +11,7 @@
  */
 import { sleep, type Clock } from "./clock.ts";
 import { isKubeError } from "./errors.ts";
+import { findObject } from "./find.ts";
 import type { KubeClient } from "./client.ts";
 import { LEASES, type Lease } from "./resource.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -64,14 +65,8 @@ export function createElector(options: ElectorOptions): Elector {
 
   let refusals = 0;
 
-  const look = async (timeoutMs: number): Promise<Lease | undefined> => {
-    try {
-      return await client.get(LEASES, leaseName, { timeoutMs });
-    } catch (error) {
-      if (isKubeError(error, "NOT_FOUND")) return undefined;
-      throw error;
-    }
-  };
+  const look = (timeoutMs: number): Promise<Lease | undefined> =>
+    findObject(client, LEASES, leaseName, { timeoutMs });
 
   const heldByOther = ({ spec }: Lease): boolean => {
     if (!spec?.holderIdentity || spec.holderIdentity === identity) return false;

@@ -50,6 +50,11 @@ export function kubeErrorCodeOf(status: number, reason: string | undefined): Kub
   return CODES[status] ?? (status >= 500 ? "UNAVAILABLE" : "REJECTED");
 }
 
+/** For people: what to do about FORBIDDEN. The API server's own words name the verb and the resource. */
+export function lackedRight({ message }: KubeError): string {
+  return `the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade (${message})`;
+}
+
 export function isKubeError(error: unknown, ...codes: readonly KubeErrorCode[]): error is KubeError {
   return error instanceof KubeError && codes.includes(error.code);
 }

@@ -5,7 +5,7 @@ import { pinOfSpki, spkiOf } from "@saf/protocol";
 import type { AuthoritySecrets } from "../authority/authority.ts";
 import { generateAuthoritySecrets } from "../authority/authority-secrets.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { isKubeError } from "../kube/errors.ts";
+import { findObject } from "../kube/find.ts";
 import { SECRETS, type Secret } from "../kube/resource.ts";
 import { RulingError } from "./errors.ts";
 
@@ -24,12 +24,8 @@ const entries = z.object({
 export async function readAuthoritySecret(
   client: Pick<KubeClient, "get">,
 ): Promise<AuthoritySecrets | undefined> {
-  try {
-    return secretsFrom(await client.get(SECRETS, AUTHORITY_SECRET));
-  } catch (error) {
-    if (isKubeError(error, "NOT_FOUND")) return undefined;
-    throw error;
-  }
+  const secret = await findObject(client, SECRETS, AUTHORITY_SECRET);
+  return secret && secretsFrom(secret);
 }
 
 /** Makes the keys. Throws KubeError ALREADY_EXISTS when somebody else just did. */

@@ -11,7 +11,7 @@ import { codeOf } from "../controllers/controller.ts";
 import { refusedStatus, rulingCluster } from "../controllers/cluster/decide.ts";
 import { CLUSTERS } from "../controllers/resources.ts";
 import type { Caches } from "../controllers/scope.ts";
-import { isKubeError, KubeError } from "../kube/errors.ts";
+import { isKubeError, KubeError, lackedRight } from "../kube/errors.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import { createCaches, informersOf } from "./caches.ts";
 import { claimAuthority, writeOn } from "./claim.ts";
@@ -104,7 +104,7 @@ async function claimAndRule(
   log.info({ cluster: name, term: term.term, epoch: term.epoch, ledger: ledger.id }, "ruling");
   const message = `${holder} signs in term ${term.term}`;
   events.record({ object: cluster, type: "Normal", reason: "AuthorityTaken", message });
-  await tellOutdated(init, cluster);
+  void tellOutdated(init, cluster); // nobody waits for it: it only tells
   await rule({ ...init, caches, events, ledger, authority, term, cluster }, signal);
 }
 
@@ -141,14 +141,13 @@ async function refuse(
 
 /** A right or a kind is missing: told in the log, and where people look as soon as there is such a place. */
 function tellRefusal({ events, log }: LeadInit, cluster: Cluster | undefined, error: KubeError): void {
-  const [reason, what] = isKubeError(error, "NOT_FOUND")
-    ? ["DefinitionMissing", "a kind of fabric.saf.dev is not known: kubectl apply -f crds/manifests"]
-    : [
-        "PermissionMissing",
-        "the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade",
-      ];
-  log.warn({ error, reason }, what);
-  const message = `${what} (${error.message})`;
+  const [reason, message] = isKubeError(error, "NOT_FOUND")
+    ? [
+        "DefinitionMissing",
+        `a kind of fabric.saf.dev is not known: kubectl apply -f crds/manifests (${error.message})`,
+      ]
+    : ["PermissionMissing", lackedRight(error)];
+  log.warn({ error, reason }, message);
   if (cluster) events.record({ object: cluster, type: "Warning", reason, message });
 }
 
@@ -169,12 +168,7 @@ async function tellOutdated({ client, events, log }: LeadInit, cluster: Cluster)
 /** Ledger, Secret or API server refused: the code says which, in the CamelCase of conditions. */
 function obstacleFrom(error: unknown): Finding {
   if (isKubeError(error, "FORBIDDEN"))
-    return finding(
-      "AuthorityHeld",
-      "False",
-      "PermissionMissing",
-      `the operator lacks a right: kubectl apply -f operator/manifests, or helm upgrade (${error.message})`,
-    );
+    return finding("AuthorityHeld", "False", "PermissionMissing", lackedRight(error));
   const code = error instanceof KubeError ? "API_SERVER_FAILED" : (codeOf(error) ?? "FAULT");
   const reason = code
     .toLowerCase()

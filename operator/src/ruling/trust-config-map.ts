@@ -5,8 +5,8 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Scope } from "../controllers/scope.ts";
-import { isKubeError } from "../kube/errors.ts";
-import { CONFIG_MAPS, type ConfigMap } from "../kube/resource.ts";
+import { findObject } from "../kube/find.ts";
+import { CONFIG_MAPS } from "../kube/resource.ts";
 
 export const TRUST_CONFIG_MAP = "fabric-trust";
 
@@ -15,16 +15,9 @@ export function publishTrust({
   client,
 }: Pick<Scope, "authority" | "client">): (name: string) => Promise<undefined> {
   const data = { pin: authority.caPin, "ca.crt": authority.caCertificatePem };
-  const read = async (): Promise<ConfigMap | undefined> => {
-    try {
-      return await client.get(CONFIG_MAPS, TRUST_CONFIG_MAP);
-    } catch (error) {
-      if (isKubeError(error, "NOT_FOUND")) return undefined;
-      throw error;
-    }
-  };
   return async (name) => {
-    if (isDeepStrictEqual((await read())?.data, data)) return undefined;
+    const found = await findObject(client, CONFIG_MAPS, name);
+    if (isDeepStrictEqual(found?.data, data)) return undefined;
     await client.apply(CONFIG_MAPS, { metadata: { name }, data });
     return undefined;
   };
