@@ -47,7 +47,7 @@ async function main(): Promise<void> {
       live: agent.live,
       ready: agent.ready,
       metrics: agent.metrics,
-      onError: (error) => log.warn({ err: error }, "telemetry cannot listen; trying on"),
+      onError: (error) => log.warn({ err: error }, "telemetry failed; trying on"),
     });
   await agent.start();
   log.info({ version: AGENT_VERSION, pid: process.pid }, "agent started");

@@ -26,7 +26,7 @@ export interface TelemetryServerInit {
   readonly live: () => Health;
   readonly ready: () => Health;
   readonly metrics: () => Promise<string>;
-  /** It cannot listen; it goes on trying. */
+  /** It cannot listen, and goes on trying; or the metrics could not be collected, and who asked got 500. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -117,7 +117,7 @@ function oldestOfMost(open: ReadonlyMap<Socket, string>): Socket {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { live, ready }: TelemetryServerInit,
+  { live, ready, onError }: TelemetryServerInit,
   collect: () => Promise<string>,
 ): Promise<void> {
   if (request.method !== "GET") return refuse(response, 405, { allow: "GET" });
@@ -129,7 +129,8 @@ async function answer(
     case "/metrics":
       try {
         return send(response, 200, OPEN_METRICS, await collect());
-      } catch {
+      } catch (error) {
+        onError(error);
         return refuse(response, 500);
       }
     default:

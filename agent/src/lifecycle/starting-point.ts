@@ -18,10 +18,12 @@ export function startingPoint(found: Found): StartingPoint {
   const { membership, attempt, fingerprint, offeredTokenId, byServiceAccount } = found;
   // An undecided attempt goes first: it began after the membership that it is to replace.
   if (attempt && !attempt.denied) return "resumeJoin";
-  const over = membership && (membership.revoked !== null || membership.fingerprint !== fingerprint);
-  // A pod's successor asks anew for a host whose membership is over. The operator refuses it while the old node's name stands.
-  if (membership && !(over && byServiceAccount))
-    return membership.revoked || membership.fingerprint === fingerprint ? "live" : "keyLost";
+  if (membership) {
+    const keyLost = !membership.revoked && membership.fingerprint !== fingerprint;
+    const isOver = membership.revoked || keyLost;
+    // A pod's successor asks anew for a host whose membership is over. The operator refuses it while the old node's name stands.
+    if (!isOver || !byServiceAccount) return keyLost ? "keyLost" : "live";
+  }
   // A denial stands until someone offers another token.
   if (attempt?.denied && (offeredTokenId === null || offeredTokenId === attempt.tokenId)) return "denied";
   return offeredTokenId === null && !byServiceAccount ? "idle" : "join";
