@@ -1,6 +1,6 @@
 /** What installing does to a host: files below a root, and the few programs of the host that it calls. Every change is told, or only told. */
 import { execFile } from "node:child_process";
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import fs from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -94,9 +94,7 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
       const before = await lstat(path);
       const same =
         before?.isFile() === true &&
-        before.uid === owner.uid &&
-        before.gid === owner.gid &&
-        (before.mode & 0o7777) === mode &&
+        isAs(before, owner, mode) &&
         (keep || (await fs.readFile(at(path), "utf8")) === text);
       if (same || (before && keep)) {
         told(path, "kept");
@@ -108,11 +106,7 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
     },
     async directory(path, { owner, mode }) {
       const before = await lstat(path);
-      const same =
-        before?.isDirectory() === true &&
-        before.uid === owner.uid &&
-        before.gid === owner.gid &&
-        (before.mode & 0o7777) === mode;
+      const same = before?.isDirectory() === true && isAs(before, owner, mode);
       told(path, same ? "kept" : before ? "changed" : "made");
       if (same || dryRun) return;
       await fs.mkdir(at(path), { recursive: true });
@@ -167,6 +161,10 @@ export function hostSystem(root: string, dryRun: boolean): HostSystem {
       }
     },
   };
+}
+
+function isAs({ uid, gid, mode: found }: Stats, owner: Owner, mode: number): boolean {
+  return uid === owner.uid && gid === owner.gid && (found & 0o7777) === mode;
 }
 
 /** Links followed; of what is not there, where it would be. */

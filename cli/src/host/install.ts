@@ -3,8 +3,9 @@
  * configuration that is there is its owner's and stays.
  */
 import { hostname } from "node:os";
-import { NODE_NAME_PATTERN, nodeNameOf, parseToken, TokenError } from "@saf/protocol";
+import { NODE_NAME_PATTERN, nodeNameOf } from "@saf/protocol";
 import { CliError, EXIT, usageError } from "../errors.ts";
+import { checkToken } from "../node/join.ts";
 import { ensureUser } from "./accounts.ts";
 import { hostSystem, ROOT, type Change, type HostSystem, type Owner } from "./host-system.ts";
 import { AGENT_UNIT, ENGINE_UNIT, NAMES_SOCKET_UNIT, PATHS, TARBALL_MARK, unitPath, USER } from "./layout.ts";
@@ -72,16 +73,7 @@ export function requireRoot(uid: Uid, dryRun: boolean): void {
 function requireToken({ token, server }: InstallOptions): void {
   if (token === undefined) return;
   if (server === undefined) throw usageError("a token needs the --server that it is for");
-  try {
-    parseToken(token);
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw new CliError(error.code, error.message, {
-      exit: EXIT.usage,
-      hint: "paste the whole line that `fabric token create` printed",
-      cause: error,
-    });
-  }
+  checkToken(token);
 }
 
 /** A host's name may be long, or in capitals. */

@@ -27,11 +27,16 @@ export function checkServer(server: string): void {
   if (url?.protocol !== "https:") throw usageError("the server reads https://<host>:<port>");
 }
 
-/** Throws USAGE for a server or token that cannot be right, before the agent is bothered. The token is never repeated. */
-export function checkJoinOrder(order: JoinOrder): void {
-  checkServer(order.server);
+/** Throws USAGE for a server or token that cannot be right, before the agent is bothered. */
+export function checkJoinOrder({ server, token }: JoinOrder): void {
+  checkServer(server);
+  checkToken(token);
+}
+
+/** Throws TokenError's code. The token is never repeated. */
+export function checkToken(token: string): void {
   try {
-    parseToken(order.token);
+    parseToken(token);
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     throw new CliError(error.code, error.message, {

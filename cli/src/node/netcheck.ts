@@ -4,10 +4,10 @@
  */
 import { isIPv6 } from "node:net";
 import type { NetworkInterfaceInfo } from "node:os";
-import type { DiagnosticsView, PathView, PeerView } from "@saf/agent";
+import { OPERATOR_PEER, type DiagnosticsView, type PathView, type PeerView } from "@saf/agent";
 import { formatMicros } from "../format/quantity.ts";
 import { type Cell, formatFields, formatTable } from "../format/table.ts";
-import { fail, ok, warn, type Finding } from "./findings.ts";
+import { fail, ok, renderFindings, warn, type Finding } from "./findings.ts";
 import type { Answer } from "./resolve.ts";
 
 export type Family = "ipv4" | "ipv6";
@@ -70,8 +70,6 @@ export interface NetcheckProbes {
   readonly askHost: (name: string) => Promise<Answer>;
 }
 
-/** As the agent names it at the engine. */
-const OPERATOR = "operator";
 /** Of UDP: what QUIC needs at the very least (RFC 9000 §14). */
 const LEAST_MTU = 1200;
 
@@ -113,7 +111,7 @@ type Facts = Omit<NetcheckReport, "findings">;
 function operatorPaths({
   engine,
 }: DiagnosticsView): readonly Pick<PathView, "remote" | "status" | "rttMicros">[] {
-  return engine?.peers.find(({ id }) => id === OPERATOR)?.paths ?? [];
+  return engine?.peers.find(({ id }) => id === OPERATOR_PEER)?.paths ?? [];
 }
 
 function carries({ status }: Pick<PathView, "status">): boolean {
@@ -241,11 +239,7 @@ export function renderNetcheck({ mapped, operator, peers, interfaces, findings }
       peer.failure,
     ]),
   );
-  const checks = formatTable(
-    ["CHECK", "RESULT", "DETAIL"],
-    findings.map(({ what, result, detail }) => [what, result, detail]),
-  );
-  return [facts, ...(peers.length === 0 ? [] : [table]), checks].join("\n\n");
+  return [facts, ...(peers.length === 0 ? [] : [table]), renderFindings(findings)].join("\n\n");
 }
 
 function hostOf(endpoint: string): string {
