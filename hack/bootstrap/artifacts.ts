@@ -32,6 +32,14 @@ export type ArtifactName = keyof Artifacts;
 
 export const repositoryRoot = resolve(import.meta.dirname, "../..");
 
+/** Of package.json. */
+export function productVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return version;
+}
+
 /** What bootstrap builds only when it is told to, as words for its command line. */
 const onDemand: Partial<Record<ArtifactName, string>> = {
   worker: " -- worker",

@@ -6,6 +6,7 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
+import { bundled } from "../images/bundle.ts";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import { codePath } from "../lab/ordinary-user.ts";
@@ -126,8 +127,8 @@ function program(name: string, code: string): string[] {
   const node = codePath(code, process.execPath);
   if (name === "node") return [node];
   if (name === "fabric-engine") return [artifacts().engine];
-  if (name === "fabric-agent") return [node, join(code, "agent/src/main.ts")];
-  if (name === "fabric-operator") return [node, join(code, "operator/src/main.ts")];
+  if (name === "fabric-agent") return [node, codePath(code, bundled("agent"))];
+  if (name === "fabric-operator") return [node, codePath(code, bundled("operator"))];
   throw new Error(`no image has ${name}`);
 }
 

@@ -8,6 +8,7 @@ import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { repositoryRoot } from "../bootstrap/artifacts.ts";
 import { buildLazily } from "../bootstrap/lazy-tools.ts";
+import { jest } from "./jest.ts";
 import { type TestCount, addCounts, countOfJest } from "./test-count.ts";
 
 /** Most of the time they wait: for an outage to have lasted, for a lease to run out. More would only measure the machine. */
@@ -16,14 +17,6 @@ const AT_A_TIME = availableParallelism() + 1;
 const FILE_TIMEOUT_MS = 8 * 60_000;
 
 const withLoopback = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
-const jest = [
-  process.execPath,
-  "--experimental-vm-modules",
-  "--disable-warning=ExperimentalWarning",
-  "node_modules/jest/bin/jest.js",
-  "--runInBand",
-  "--runTestsByPath",
-];
 
 /** Whole fabrics first: what starts last should not be what takes longest. */
 const waiting = ["operator/src/e2e/*.e2e.test.ts", "*/**/*.{e2e,lab}.test.ts"]
@@ -47,7 +40,7 @@ async function runWaiting(): Promise<void> {
 
 /** What it says is shown when it has ended, so two files' lines do not mix. */
 async function runFile(file: string): Promise<TestCount> {
-  const [program, ...args] = [...withLoopback, ...jest, file];
+  const [program, ...args] = [...withLoopback, ...jest, "--runInBand", "--runTestsByPath", file];
   const child = spawn(program, args, {
     cwd: repositoryRoot,
     stdio: ["ignore", "pipe", "pipe"],

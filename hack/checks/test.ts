@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { cacheDirectory, repositoryRoot } from "../bootstrap/artifacts.ts";
+import { jest } from "./jest.ts";
 import {
   type TestCount,
   addCounts,
@@ -25,12 +26,6 @@ interface Stage {
 const STAGE_TIMEOUT_MS = 20 * 60_000;
 
 const node = process.execPath;
-const jest = [
-  node,
-  "--experimental-vm-modules",
-  "--disable-warning=ExperimentalWarning",
-  "node_modules/jest/bin/jest.js",
-];
 const stages: readonly Stage[] = [
   { name: "static checks", command: [node, "hack/checks/check.ts"], count: countOfChecks },
   {

@@ -1,14 +1,14 @@
 /** The images by name, as the chart names them. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { repositoryRoot } from "../bootstrap/artifacts.ts";
+import { productVersion } from "../bootstrap/artifacts.ts";
 import { writeArchive } from "./archive.ts";
 import { type ImageName, layBase, layPrograms } from "./root-file-system.ts";
 
 const REGISTRY = "ghcr.io/secure-access-fabric";
 
 /** `ghcr.io/secure-access-fabric/fabric-agent:0.1.0`. */
-export function imageReference(image: ImageName, tag: string = version()): string {
+export function imageReference(image: ImageName, tag: string = productVersion()): string {
   return `${REGISTRY}/fabric-${image}:${tag}`;
 }
 
@@ -35,11 +35,4 @@ export function makeImageArchive(image: ImageName, target: string, tag?: string)
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function version(): string {
-  const { version: found } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")) as {
-    version: string;
-  };
-  return found;
 }

@@ -8,30 +8,19 @@
  * Neither starts anything: `fabric install` does, when its owner says so.
  */
 import { execFileSync } from "node:child_process";
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAMS, TARBALL_MARK } from "../../cli/src/host/layout.ts";
-import { artifacts, repositoryRoot } from "../bootstrap/artifacts.ts";
+import { artifacts, productVersion, repositoryRoot } from "../bootstrap/artifacts.ts";
 import { bundle } from "../images/bundle.ts";
 import { installProgram } from "../images/root-file-system.ts";
 
 /** Debian's names of the machines that Node is there for. */
 const DEBIAN_MACHINES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-export const version = (
-  JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")) as { version: string }
-).version;
-
-export const machine: string = process.arch;
+const version = productVersion();
+const machine: string = process.arch;
 
 /** The programs in `folder`, to be found at /opt/fabric. */
 export function layRelease(folder: string): void {

@@ -5,10 +5,11 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { open } from "node:fs/promises";
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { removeCgroup } from "../lab/cluster/cgroups.ts";
 import { createScratchDirectory } from "../lab/scratch-directory.ts";
 
 const run = promisify(execFile);
@@ -85,13 +86,14 @@ export async function startSystemdMachine(): Promise<SystemdMachine> {
 }
 
 /** The child of unshare, which is process 1 in there. */
-async function firstProcess({ pid = 0, exitCode }: ChildProcess): Promise<number> {
+async function firstProcess(child: ChildProcess): Promise<number> {
+  const { pid = 0 } = child;
   const deadline = Date.now() + BOOT_TIMEOUT_MS;
   for (;;) {
     const children = readIfThere(`/proc/${pid}/task/${pid}/children`).trim();
     const first = Number(children.split(" ")[0]);
     if (first > 0 && readIfThere(`/proc/${first}/comm`).trim() === "systemd") return first;
-    if (Date.now() > deadline || exitCode !== null) throw new Error("the machine did not boot");
+    if (Date.now() > deadline || child.exitCode !== null) throw new Error("the machine did not boot");
     await delay(50);
   }
 }
@@ -120,21 +122,6 @@ function makeCgroups(id: string): string[] {
     .map((path) => join(path, `saf-${id}`));
   for (const group of groups) mkdirSync(group);
   return groups;
-}
-
-/** The kernel lets go of the dead a moment after they died. */
-async function removeCgroup(group: string): Promise<void> {
-  for (let tries = 0; tries < 50; tries += 1) {
-    try {
-      for (const entry of readdirSync(group, { recursive: true, withFileTypes: true }).toReversed())
-        if (entry.isDirectory()) rmdirSync(join(entry.parentPath, entry.name));
-      rmdirSync(group);
-      return;
-    } catch {
-      await delay(100);
-    }
-  }
-  throw new Error(`${group} cannot be removed`);
 }
 
 function readIfThere(path: string): string {

@@ -182,7 +182,6 @@ export function createClusterStage(): ClusterStage {
             `    ${name}\n${text
               .trimEnd()
               .split("\n")
-              .slice(-200)
               .slice(name.endsWith(".log") ? -12 : -200)
               .join("\n")}`,
         )
