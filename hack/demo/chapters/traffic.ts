@@ -2,17 +2,12 @@
 import { fabricNodes } from "../resources.ts";
 import { FABRIC_NODES, type Stage } from "../stage.ts";
 import type { Step } from "../story.ts";
+import { transferReport, type TransferReport } from "../transfer-report.ts";
 import { require, until } from "../wait.ts";
 
 const TRANSFER_BYTES = 200 * 1000 * 1000;
 const TRANSFER_PORT = 5201;
 const ROLE_CHANGE_MS = 1_000;
-
-interface Transfer {
-  readonly bytes: number;
-  readonly sha256: string;
-  readonly seconds: number;
-}
 
 export const traffic: readonly Step<Stage>[] = [
   {
@@ -90,13 +85,12 @@ export const traffic: readonly Step<Stage>[] = [
   },
 ];
 
-async function transfer(stage: Stage, address: string): Promise<[Transfer, Transfer]> {
+async function transfer(stage: Stage, address: string): Promise<[TransferReport, TransferReport]> {
   const receiver = stage.node("usa-1").start("transfer", "receive", address, String(TRANSFER_PORT));
   await receiver.says("listening", 5_000);
   const sender = stage
     .node("home-a")
     .start("transfer", "send", address, String(TRANSFER_PORT), String(TRANSFER_BYTES));
   const [received, sent] = await Promise.all([receiver.ended(120_000), sender.ended(120_000)]);
-  const last = (output: string): Transfer => JSON.parse(output.trim().split("\n").at(-1) ?? "") as Transfer;
-  return [last(received), last(sent)];
+  return [transferReport(received), transferReport(sent)];
 }

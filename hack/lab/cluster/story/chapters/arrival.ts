@@ -15,14 +15,13 @@ import {
   type ClusterStage,
 } from "../cluster-stage.ts";
 import { startLedgerServer } from "../ledger-server.ts";
+import { secondsSince } from "../measures.ts";
 import { runUnit } from "../units.ts";
 import { clusterObject, LEDGER_SECRET, releaseValues } from "../values.ts";
 
 const ROLLOUT_MS = 120_000;
 const READY_MS = 120_000;
 const FABRIC = "/opt/fabric/bin/fabric";
-
-const seconds = (sinceMs: number): string => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
 
 export const arrival: readonly Step<ClusterStage>[] = [
   {
@@ -55,10 +54,10 @@ export const arrival: readonly Step<ClusterStage>[] = [
       const addresses = NODES.map((name) => stage.cluster.node(name).address);
       await stage.apply(clusterObject(addresses));
       await stage.wait("condition=Ready", [`cluster.fabric.saf.dev/${CLUSTER_NAME}`], ROLLOUT_MS);
-      const ruled = seconds(startedMs);
+      const ruled = secondsSince(startedMs);
       await stage.wait("condition=Available", ["deployment/fabric-operator"], ROLLOUT_MS);
       const { metadata, spec } = await stage.ruler();
-      return `a Cluster ruled after ${ruled}, both Ready after ${seconds(startedMs)}\n${metadata.name} rules, on ${spec.nodeName}`;
+      return `a Cluster ruled after ${ruled}, both Ready after ${secondsSince(startedMs)}\n${metadata.name} rules, on ${spec.nodeName}`;
     },
   },
   {
@@ -71,7 +70,7 @@ export const arrival: readonly Step<ClusterStage>[] = [
         { timeoutMs: READY_MS, everyMs: 250 },
       );
       await stage.wait("condition=Ready", ["fabricnodes", "--all"], READY_MS);
-      const ready = seconds(startedMs);
+      const ready = secondsSince(startedMs);
       await stage.wait(
         "condition=Ready",
         ["pods", "--selector=app.kubernetes.io/name=fabric-agent"],
@@ -108,7 +107,7 @@ export const arrival: readonly Step<ClusterStage>[] = [
       );
       await until("its FabricNode", async () => stage.fabricNode(OFF_CLUSTER), { timeoutMs: 20_000 });
       await stage.wait("condition=Ready", [`fabricnode/${OFF_CLUSTER}`], READY_MS);
-      const took = seconds(startedMs);
+      const took = secondsSince(startedMs);
       const { stdout } = await offCluster.run([FABRIC, "status"]);
       return `Ready ${took} after its tarball was there\n${stdout.split("\n").slice(0, 8).join("\n")}`;
     },

@@ -5,6 +5,7 @@ import type { FabricNode } from "@saf/crds";
 import { artifacts } from "../../../../bootstrap/artifacts.ts";
 import { follow, type RunningCommand } from "../../../../demo/command.ts";
 import type { Step } from "../../../../demo/story.ts";
+import { transferReport, type TransferReport } from "../../../../demo/transfer-report.ts";
 import { require, until } from "../../../../demo/wait.ts";
 import { imageReference } from "../../../../images/image.ts";
 import { IMAGES } from "../../../../images/root-file-system.ts";
@@ -19,6 +20,7 @@ import {
   type PodObject,
 } from "../cluster-stage.ts";
 import { readMetrics, sumOf } from "../metrics.ts";
+import { noneLost, secondsSince } from "../measures.ts";
 import { releaseValues } from "../values.ts";
 
 const TRANSFER = join(import.meta.dirname, "../../../../demo/transfer.ts");
@@ -31,8 +33,6 @@ const NEXT_TAG = "next";
 const NEW_LEADER_MS = 15_000;
 /** Of the API requests of an operator that has nothing to do. */
 const REST_SECONDS = 20;
-
-const secondsSince = (sinceMs: number): string => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
 
 export const change: readonly Step<ClusterStage>[] = [
   {
@@ -56,8 +56,7 @@ export const change: readonly Step<ClusterStage>[] = [
       require((await stage.fabricNode(CHANGED)).spec.nodeId === identity, `${CHANGED} became another node`);
 
       const { bytes, seconds } = await transfer.ended();
-      const { received, lost } = await pings.stop();
-      require(lost === 0, `${lost} of ${received + lost} pings lost`);
+      const received = await noneLost(pings);
       return [
         `operators replaced after ${operatorsAfter}, ${CHANGED} after ${took}`,
         `${Math.round(bytes / 1e6)} MB in ${seconds.toFixed(1)} s from node-1 to ${OFF_CLUSTER}, same checksum; ${received} pings, 0 lost`,
@@ -94,8 +93,7 @@ export const change: readonly Step<ClusterStage>[] = [
       );
       const connectedAfter = secondsSince(killedMs);
       await allReady(stage);
-      const { received, lost } = await pings.stop();
-      require(lost === 0, `${lost} of ${received + lost} pings lost`);
+      const received = await noneLost(pings);
       return [
         `${successor.metadata.name} rules ${ledAfter} after the kill (${uid(successor) === uid(ruler) ? "the same pod" : "the other pod"})`,
         `all four in session again after ${connectedAfter}; ${received} pings, 0 lost`,
@@ -119,8 +117,7 @@ export const change: readonly Step<ClusterStage>[] = [
       );
       require(reasons.split(" ").includes("Left"), `its Events say ${reasons}`);
       await expectSilence(stage, gone);
-      const { received, lost } = await pings.stop();
-      require(lost === 0, `${lost} of ${received + lost} pings lost`);
+      const received = await noneLost(pings);
       return `gone after ${took}; Events: ${reasons}; it reaches nobody; ${received} pings of others, 0 lost`;
     },
   },
@@ -160,8 +157,7 @@ export const change: readonly Step<ClusterStage>[] = [
         ({ image }) => image === imageReference("operator"),
       ), "an operator has another image");
       require((await stage.fabricCluster()).metadata.uid === cluster, "the Cluster is another one");
-      const { received, lost } = await pings.stop();
-      require(lost === 0, `${lost} of ${received + lost} pings lost`);
+      const received = await noneLost(pings);
       return `after ${took}; ${received} pings, 0 lost`;
     },
   },
@@ -239,14 +235,8 @@ async function expectSilence(stage: ClusterStage, { metadata, status }: FabricNo
   require(!(await answers("node-1", ipv6)), "node-1 still reaches it");
 }
 
-interface Transfer {
-  readonly bytes: number;
-  readonly sha256: string;
-  readonly seconds: number;
-}
-
 /** One TCP transfer from node-1 to the host behind NAT, at a steady pace. */
-async function startTransfer(stage: ClusterStage): Promise<{ ended(): Promise<Transfer> }> {
+async function startTransfer(stage: ClusterStage): Promise<{ ended(): Promise<TransferReport> }> {
   const { ipv6 } = await stage.overlayOf(OFF_CLUSTER);
   const start = (on: string, ...args: string[]): RunningCommand =>
     follow(
@@ -259,11 +249,10 @@ async function startTransfer(stage: ClusterStage): Promise<{ ended(): Promise<Tr
   await receiver.says("listening", 10_000);
   const size = [String(TRANSFER_BYTES), String(TRANSFER_SECONDS)];
   const sender = start("node-1", "send", ipv6, String(TRANSFER_PORT), ...size);
-  const result = (output: string): Transfer => JSON.parse(output.trim().split("\n").at(-1) ?? "") as Transfer;
   return {
     ended: async () => {
       const [received, sent] = (await Promise.all([receiver.ended(120_000), sender.ended(120_000)])).map(
-        result,
+        transferReport,
       );
       require(received?.sha256 === sent?.sha256 &&
         received?.bytes === TRANSFER_BYTES, "the checksums differ");

@@ -4,6 +4,7 @@ import { require, until } from "../../../../demo/wait.ts";
 import type { Machine } from "../../machine.ts";
 import { NODES, OFF_CLUSTER } from "../../topology.ts";
 import { CLUSTER_NAME, NAMESPACE, RELEASE, type ClusterStage } from "../cluster-stage.ts";
+import { secondsSince } from "../measures.ts";
 import { releaseValues } from "../values.ts";
 
 const FABRIC = "/opt/fabric/bin/fabric";
@@ -34,7 +35,7 @@ export const departure: readonly Step<ClusterStage>[] = [
       await stage.kubectlWithin(GONE_MS, "rollout", "status", "deployment/fabric-operator");
       const startedMs = performance.now();
       await stage.helm("uninstall", RELEASE, "--timeout=90s");
-      const took = ((performance.now() - startedMs) / 1000).toFixed(1);
+      const took = secondsSince(startedMs);
       await until(
         "every pod is gone",
         async () => {
@@ -46,7 +47,7 @@ export const departure: readonly Step<ClusterStage>[] = [
       const left = (await objectsIn(stage)).filter((name) => !NOT_OURS.includes(name));
       const unexpected = left.filter((name) => !KEPT.includes(name) && !name.startsWith("joinrequest"));
       require(unexpected.length === 0, `left: ${unexpected.join(" ")}`);
-      return `after ${took} s; kept: ${left.join(" ")}`;
+      return `after ${took}; kept: ${left.join(" ")}`;
     },
   },
   {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { follow } from "../../../../demo/command.ts";
 import type { Step } from "../../../../demo/story.ts";
+import { transferReport } from "../../../../demo/transfer-report.ts";
 import { require } from "../../../../demo/wait.ts";
 import { imageReference } from "../../../../images/image.ts";
 import { OFF_CLUSTER } from "../../topology.ts";
@@ -12,11 +13,6 @@ const TRANSFER = join(import.meta.dirname, "../../../../demo/transfer.ts");
 const PORT = 5202;
 const BYTES = 20_000_000;
 const POD_NODE = "node-1";
-
-interface Transfer {
-  readonly bytes: number;
-  readonly sha256: string;
-}
 
 export const traffic: readonly Step<ClusterStage>[] = [
   {
@@ -48,10 +44,8 @@ export const traffic: readonly Step<ClusterStage>[] = [
       await receiver.says("listening", 10_000);
       await stage.apply(visitor(["transfer", "send", ipv4, String(PORT), String(BYTES)]));
       await stage.wait("jsonpath={.status.phase}=Succeeded", ["pod/visitor"], 60_000);
-      const last = (output: string): Transfer =>
-        JSON.parse(output.trim().split("\n").at(-1) ?? "") as Transfer;
-      const sent = last(await stage.kubectl("logs", "visitor"));
-      const received = last(await receiver.ended(10_000));
+      const sent = transferReport(await stage.kubectl("logs", "visitor"));
+      const received = transferReport(await receiver.ended(10_000));
       require(received.bytes === BYTES && received.sha256 === sent.sha256, "the checksums differ");
       const address = await stage.kubectl("get", "pod", "visitor", "--output=jsonpath={.status.podIP}");
       await stage.kubectl("delete", "pod", "visitor", "--now");
