@@ -9,10 +9,11 @@
  * (lazy-tools.ts).
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, globSync, readFileSync, symlinkSync, utimesSync } from "node:fs";
+import { copyFileSync, globSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { artifacts, cacheDirectory, recordArtifacts, repositoryRoot } from "./artifacts.ts";
 import { buildOnce, contentHash } from "./build-cache.ts";
+import { compileRelease, ENGINE_PROFILE, ENGINE_SOURCE } from "./engine-build.ts";
 import { containerRuntimeKey, MissingPrerequisite, unpackContainerRuntime } from "./container-runtime.ts";
 import { makeImageArchive } from "../images/image.ts";
 import { IMAGES } from "../images/root-file-system.ts";
@@ -104,7 +105,6 @@ function fetchContainerRuntime(): void {
 
 function buildEngine(): void {
   patchCrates();
-  const source = join(repositoryRoot, "engine");
   const patterns = [
     "Cargo.toml",
     "Cargo.lock",
@@ -112,19 +112,13 @@ function buildEngine(): void {
     "rust-toolchain.toml",
     "src/**/*.rs",
     "patches/*/*",
+    ENGINE_PROFILE,
   ];
-  const files = globSync(patterns, { cwd: source }).map((file) => join(source, file));
-  const key = contentHash(source, files, [output("rustc", ["--version", "--verbose"])]);
+  const files = globSync(patterns, { cwd: ENGINE_SOURCE }).map((file) => join(ENGINE_SOURCE, file));
+  const key = contentHash(ENGINE_SOURCE, files, [output("rustc", ["--version", "--verbose"])]);
   const { directory } = buildOnce(join(cacheDirectory(), "engine"), key, (target) => {
-    step("engine: fabric-engine (1 to 3 minutes the first time, half a minute after a change)", () => {
-      const cargoTarget = cargoTargetDirectory();
-      // Cargo goes by times, and the last build may be that of a newer work tree.
-      for (const root of ["src/lib.rs", "src/main.rs"])
-        utimesSync(join(source, root), new Date(), new Date());
-      run("cargo", ["build", "--release", "--locked", "--quiet", "--bin", "fabric-engine"], source, {
-        CARGO_TARGET_DIR: cargoTarget,
-      });
-      copyFileSync(join(cargoTarget, "release/fabric-engine"), join(target, "fabric-engine"));
+    step("engine: fabric-engine (1 to 3 minutes the first time, a minute after a change)", () => {
+      copyFileSync(compileRelease(cargoTargetDirectory()), join(target, "fabric-engine"));
     });
   });
   recordArtifacts({ engine: join(directory, "fabric-engine") });
