@@ -285,6 +285,11 @@ impl Engine {
         let now = self.now.instant;
         let bytes = packet.bytes().len();
         let (class, flow) = self.classifier.classify(headers, bytes, now);
+        if class.is_urgent()
+            && let Some(priority) = &mut self.priority
+        {
+            priority.urgent(now);
+        }
         let key = self.carrier_of(index);
         let link = key.and_then(|key| self.link_mut(key));
         let pushed = link.map_or(Err(DropReason::NoSession), |link| {
