@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
-/// Whoever types or talks does it again within this time.
-const CONVERSATION: Duration = Duration::from_secs(2);
+/// Whoever types or talks, or sends a ping a second, does it again within this time.
+const CONVERSATION: Duration = Duration::from_millis(1_200);
 /// So long after the last load the thread is an ordinary one again.
 const LINGER: Duration = Duration::from_millis(500);
 /// Waiting this long for a processor each time it wants one, a thread needs priority.
@@ -43,9 +43,11 @@ impl Priority {
 
     /// The thread is under load.
     pub fn busy(&mut self, now: Instant) {
-        if self.need.busy(now) && !self.is_raised {
+        match (self.need.busy(now), self.is_raised) {
             // What was allowed at the beginning may not be any more; then the thread stays ordinary.
-            self.is_raised = set(libc::SCHED_FIFO, 1).is_ok();
+            (true, false) => self.is_raised = set(libc::SCHED_FIFO, 1).is_ok(),
+            (false, true) => self.give_back(),
+            _ => {}
         }
     }
 
@@ -56,8 +58,12 @@ impl Priority {
             self.busy(now);
         }
         if self.is_raised && self.need.is_over(now) {
-            self.is_raised = set(libc::SCHED_OTHER, 0).is_err();
+            self.give_back();
         }
+    }
+
+    fn give_back(&mut self) {
+        self.is_raised = set(libc::SCHED_OTHER, 0).is_err();
     }
 }
 
