@@ -105,6 +105,10 @@ impl Peers {
         Some(peer)
     }
 
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub fn get(&self, index: PeerIndex) -> Option<&Peer> {
         self.slots.get(index)?.as_ref()
     }

@@ -11,7 +11,7 @@ use super::peers::Peer;
 use super::timed::TimerKey;
 use crate::frames::CloseCode;
 use crate::policy::PeerIndex;
-use crate::quic::{Closed, ConnectionKey, Established};
+use crate::quic::{Closed, ConnectionKey, Established, Rest};
 use crate::session::{
     EXPORTER_BYTES, EXPORTER_LABEL, Event as SessionEvent, Phase, Role, Session, Setup,
 };
@@ -317,7 +317,7 @@ impl Engine {
         let index = link.peer.take();
         link.session = None;
         let Some(index) = index else { return };
-        let jitter = self.random.fraction();
+        let rest = self.rest();
         let links = &self.links;
         let Some(peer) = self.peers.get_mut(index) else {
             return;
@@ -341,10 +341,10 @@ impl Engine {
             if was_reset {
                 peer.dialer.start(now.instant);
             } else {
-                peer.dialer.lost(now.instant, lasted, jitter);
+                peer.dialer.lost(now.instant, lasted, rest);
             }
         } else if peer.attempts.is_empty() && peer.link.is_none() {
-            peer.dialer.attempts_ended(now.instant, jitter);
+            peer.dialer.attempts_ended(now.instant, rest);
         }
         self.set_dial_timer(index);
         if ready_at.is_some() {
@@ -376,6 +376,13 @@ impl Engine {
     }
 
     // ---- peers come and go
+
+    pub(super) fn rest(&mut self) -> Rest {
+        Rest {
+            jitter: self.random.fraction(),
+            peers: self.peers.count(),
+        }
+    }
 
     /// Begins to dial a peer, the lower id first.
     pub(super) fn begin_dialing(&mut self, index: PeerIndex) {

@@ -99,6 +99,7 @@ impl Engine {
 
     fn dial(&mut self, index: PeerIndex) {
         let now = self.now;
+        let rest = self.rest();
         while let Some(peer) = self.peers.get_mut(index) {
             let Some(candidate) = peer.dialer.poll(now.instant) else {
                 break;
@@ -120,8 +121,7 @@ impl Engine {
                         now.unix_ms,
                     );
                     if peer.attempts.is_empty() {
-                        peer.dialer
-                            .attempts_ended(now.instant, self.random.fraction());
+                        peer.dialer.attempts_ended(now.instant, rest);
                     }
                 }
             }

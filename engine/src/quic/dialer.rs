@@ -11,8 +11,27 @@ use std::time::{Duration, Instant};
 const STAGGER: Duration = Duration::from_millis(250);
 /// A peer that restarts is back within this.
 const FIRST_REST: Duration = Duration::from_millis(100);
-/// A peer that is away for long costs one dial in this time, and is seen again within it.
+/// A peer that is away for long costs one round in this time, and is seen again within it.
 const LONGEST_REST: Duration = Duration::from_secs(5);
+/// Unless there are more than a thousand peers: this long for each of them, so that all that are away together cost two hundred rounds a
+/// second. One that comes back dials us itself.
+const REST_PER_PEER: Duration = Duration::from_millis(5);
+
+/// What a rest depends on besides the failures before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// A random number of 0..=1.
+    pub jitter: f64,
+    /// That there are in all.
+    pub peers: usize,
+}
+
+impl Rest {
+    fn longest(self) -> Duration {
+        let peers = u32::try_from(self.peers).unwrap_or(u32::MAX);
+        LONGEST_REST.max(REST_PER_PEER.saturating_mul(peers))
+    }
+}
 
 #[derive(Debug)]
 pub struct Dialer {
@@ -69,18 +88,17 @@ impl Dialer {
         self.state = State::Idle;
     }
 
-    /// The connection is gone: a round begins after a rest, the shortest when the session had lasted. `jitter` is a random
-    /// number of 0..=1.
-    pub fn lost(&mut self, now: Instant, lasted: Duration, jitter: f64) {
+    /// The connection is gone: a round begins after a rest, the shortest when the session had lasted.
+    pub fn lost(&mut self, now: Instant, lasted: Duration, rest: Rest) {
         if lasted > LONGEST_REST {
             self.rest = FIRST_REST;
         }
-        self.start_after_rest(now, jitter);
+        self.start_after_rest(now, rest);
     }
 
-    fn start_after_rest(&mut self, now: Instant, jitter: f64) {
-        self.start(now + self.rest.mul_f64(0.5 + jitter / 2.0));
-        self.rest = (self.rest * 2).min(LONGEST_REST);
+    fn start_after_rest(&mut self, now: Instant, rest: Rest) {
+        self.start(now + self.rest.mul_f64(0.5 + rest.jitter / 2.0));
+        self.rest = (self.rest * 2).min(rest.longest());
     }
 
     /// The candidate to dial now, if any.
@@ -111,13 +129,12 @@ impl Dialer {
     }
 
     /// No attempt is running any more. Ends the round, unless it has candidates left, which are then tried without waiting.
-    /// `jitter` is a random number of 0..=1.
-    pub fn attempts_ended(&mut self, now: Instant, jitter: f64) {
+    pub fn attempts_ended(&mut self, now: Instant, rest: Rest) {
         match &mut self.state {
             State::Idle => {}
             State::Round { next: 0, .. } => {}
             State::Round { at, .. } => *at = now,
-            State::Waiting => self.start_after_rest(now, jitter),
+            State::Waiting => self.start_after_rest(now, rest),
         }
     }
 }
@@ -125,6 +142,11 @@ impl Dialer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHORTEST: Rest = Rest {
+        jitter: 0.0,
+        peers: 1,
+    };
 
     fn dialer(count: u16) -> Dialer {
         Dialer::new(
@@ -157,33 +179,45 @@ mod tests {
         dialer.start(start);
         dialer.poll(start);
         let failed = start + Duration::from_millis(10);
-        dialer.attempts_ended(failed, 0.0);
+        dialer.attempts_ended(failed, SHORTEST);
         assert!(dialer.poll(failed).is_some());
     }
 
-    #[test]
-    fn rests_longer_after_each_failed_round_up_to_the_bound() {
-        let mut now = Instant::now();
-        let mut dialer = dialer(1);
+    /// Milliseconds after each of nine failed rounds, and when the last is over.
+    fn rests(dialer: &mut Dialer, mut now: Instant, peers: usize) -> (Vec<u128>, Instant) {
         dialer.start(now);
         let mut rests = Vec::new();
         for _ in 0..9 {
             assert!(dialer.poll(now).is_some());
-            dialer.attempts_ended(now, 1.0);
+            dialer.attempts_ended(now, Rest { jitter: 1.0, peers });
             let at = dialer.poll_timeout().expect("a next round");
             rests.push((at - now).as_millis());
             now = at;
         }
+        (rests, now)
+    }
+
+    #[test]
+    fn many_absent_peers_are_dialled_less_often() {
+        let (rests, _) = rests(&mut dialer(1), Instant::now(), 3_000);
+        let expected = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000];
+        assert_eq!(rests, expected);
+    }
+
+    #[test]
+    fn rests_longer_after_each_failed_round_up_to_the_bound() {
+        let mut dialer = dialer(1);
+        let (rests, now) = rests(&mut dialer, Instant::now(), 1_000);
         assert_eq!(rests, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
         dialer.stop();
         assert!(dialer.is_idle());
-        dialer.lost(now, Duration::from_secs(1), 0.0);
+        dialer.lost(now, Duration::from_secs(1), SHORTEST);
         assert_eq!(
             dialer.poll_timeout(),
             Some(now + Duration::from_millis(2500)),
             "a short session is no success"
         );
-        dialer.lost(now, Duration::from_secs(60), 0.0);
+        dialer.lost(now, Duration::from_secs(60), SHORTEST);
         assert_eq!(dialer.poll_timeout(), Some(now + Duration::from_millis(50)));
     }
 

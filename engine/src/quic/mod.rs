@@ -31,7 +31,7 @@ pub use cipher::Cipher;
 pub use connection::{
     Closed, Connection, ConnectionEvent, Established, PathFacts, StreamBytes, Transmit,
 };
-pub use dialer::Dialer;
+pub use dialer::{Dialer, Rest};
 pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};
 pub use identity::{Identity, IdentityError, IdentityParts};
 pub use paths::{PathChange, PathReason, PathReport, PathState};
