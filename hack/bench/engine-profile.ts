@@ -25,8 +25,8 @@ try {
   console.log("profile: building an engine that counts");
   const counting = compileEngine(join(cacheDirectory(), "cargo-target-profile"), [
     `-Cprofile-generate=${counts}`,
-    // Of build scripts and macros nothing is wanted: what they wrote is removed below.
   ]);
+  // Build scripts and macros counted too.
   for (const name of readdirSync(counts)) rmSync(join(counts, name));
   recordArtifacts({ engine: counting });
   run(process.execPath, [

@@ -20,7 +20,7 @@ pub struct Pace {
     /// There is more to read than one turn may.
     has_more: bool,
     waits_since: Option<Instant>,
-    /// In a row, of those that moved something.
+    /// In a row, that began after a short wait.
     hasty_turns: u32,
 }
 
