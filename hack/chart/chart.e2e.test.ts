@@ -92,7 +92,7 @@ describe("every manifest", () => {
     ])
       expect(all).toContain(kind);
     await kubectl(["delete", "-f", join(chart, "files/crds")]);
-  }, 60_000);
+  }, 180_000);
 
   it("of the operator keeps to the restricted Pod Security Standard; the agent's does not, and says why", async () => {
     const ns = await namespace("restricted", { "pod-security.kubernetes.io/enforce": "restricted" });
@@ -112,7 +112,7 @@ describe("every manifest", () => {
       if (pod.metadata.name === "fabric-agent") expect(answer.stderr).toMatch(/restricted.*hostNetwork/s);
       else expect(answer).toMatchObject({ code: 0, stderr: "" });
     }
-  }, 60_000);
+  }, 180_000);
 });
 
 interface Workload {
@@ -145,7 +145,7 @@ describe("a release", () => {
       /wait --for=condition=Ready cluster\/home/,
     );
     expect(await kubectl(["-n", home, "get", "fabric", "-o", "name"])).toBe("cluster.fabric.saf.dev/home\n");
-  }, 60_000);
+  }, 180_000);
 
   it("leaves the kinds to the release that has them, and shares no object with it", async () => {
     const owner = (): Promise<string> =>
@@ -159,7 +159,7 @@ describe("a release", () => {
     expect(await kubectl(["-n", home, "get", "deployment,serviceaccount", "-o", "name"])).toContain(
       "fabric-operator",
     );
-  }, 60_000);
+  }, 180_000);
 
   it("brings kinds of an older version up to date, and a rollback goes back without touching the Cluster", async () => {
     const uid = (): Promise<string> =>
@@ -179,7 +179,7 @@ describe("a release", () => {
     expect(await kubectl(field)).toBe(current);
     await succeed(run(artifacts().helm, ["rollback", "fabric", "1", "--namespace", home], { env: env() }));
     expect(await uid()).toBe(before);
-  }, 60_000);
+  }, 180_000);
 
   it("keeps kinds, Cluster and ledger when it goes", async () => {
     await succeed(run(artifacts().helm, ["uninstall", "fabric", "--namespace", home], { env: env() }));
@@ -192,7 +192,7 @@ describe("a release", () => {
     expect(await kubectl(["get", "crd", "-o", "name"])).toContain("fabricnodes.fabric.saf.dev");
     await succeed(release("install", home, values)); // and takes them up again
     expect(await uidsOf("crd clusters.fabric.saf.dev")).not.toBe("");
-  }, 60_000);
+  }, 180_000);
 
   it("is refused by verb and kind to somebody without the rights", async () => {
     const alice = env(await controlPlane.kubeconfigFor("alice"));
@@ -244,7 +244,7 @@ describe("clearing the nodes after an uninstall", () => {
     await succeed(
       run(artifacts().helm, ["uninstall", "fabric", "--namespace", ns, "--no-hooks"], { env: env() }),
     );
-  }, 60_000);
+  }, 180_000);
 
   it("removes what is the agent's, and the folder if nothing else is in it", async () => {
     const clean = (root: string): Promise<string> =>
