@@ -1,7 +1,10 @@
 #!/bin/sh
-# All set-up that the bench needs beside bootstrap's: iperf3. One bench at a time: two would measure each other.
+# sh bench.sh PROGRAM ARGUMENTS...   runs a program of this folder with all that the bench needs beside bootstrap's: iperf3.
+# One bench at a time: two would measure each other.
 set -eu
 cd "$(dirname "$0")/../.."
+program=$1
+shift
 sh hack/bootstrap/bootstrap.sh
 
 if ! command -v iperf3 >/dev/null 2>&1; then
@@ -20,4 +23,4 @@ flock -n 9 || {
   echo "bench: another one is running; waiting for it"
   flock 9
 }
-exec node_modules/.bin/node hack/bench/main.ts "$@"
+exec node_modules/.bin/node "hack/bench/$program" "$@"

@@ -7,7 +7,7 @@
  * It needs LLVM's llvm-profdata, not older than the compiler's LLVM: `rustup component add llvm-tools` brings it.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { artifacts, cacheDirectory, recordArtifacts } from "../bootstrap/artifacts.ts";
@@ -18,8 +18,6 @@ const MEASURES = "tcp1,tcp4,udp200,ping-idle,ping-loaded,loss-0.5,failover";
 
 const profiler = findProfiler();
 const counts = mkdtempSync(join(tmpdir(), "saf-profile-"));
-// The engines run as users without rights of their own.
-chmodSync(counts, 0o777);
 const { engine } = artifacts();
 try {
   console.log("profile: building an engine that counts");

@@ -51,8 +51,11 @@ impl Pace {
 
     /// How long to pause before the wait that ends the turn.
     pub fn pause(&self) -> Option<Duration> {
-        let is_hasty = self.moved_bytes > 0 && self.hasty_turns >= HASTY_TURNS;
-        let is_early = BUSY_BYTES.contains(&self.moved_bytes) || (is_hasty && !self.is_busy());
+        let least = match self.hasty_turns >= HASTY_TURNS {
+            true => 1,
+            false => BUSY_BYTES.start,
+        };
+        let is_early = (least..BUSY_BYTES.end).contains(&self.moved_bytes);
         (is_early && !self.has_more).then_some(PAUSE)
     }
 
