@@ -24,6 +24,7 @@ pub mod panics;
 pub mod policy;
 pub mod pressure;
 pub mod quic;
+pub mod relay;
 pub mod session;
 pub mod socket;
 pub mod timers;

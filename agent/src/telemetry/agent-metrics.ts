@@ -273,6 +273,10 @@ function countEngine(set: MetricSet): (state: State) => void {
     ["faultsContained", counter("faults_contained", "Faults that ended one connection and nothing else.")],
     ["udpSendErrors", counter("udp_send_errors", "Datagrams that the kernel would not send.")],
     [
+      "udpPacketsRefused",
+      counter("udp_packets_refused", "UDP packets neither of QUIC nor of a relay session from its relay."),
+    ],
+    [
       "datagramsRefused",
       counter(
         "datagrams_refused",

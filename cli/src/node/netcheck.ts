@@ -242,8 +242,10 @@ export function renderNetcheck({ mapped, operator, peers, interfaces, findings }
   return [facts, ...(peers.length === 0 ? [] : [table]), renderFindings(findings)].join("\n\n");
 }
 
+/** Of `ip:port`, or of the relay in `relay:session@ip:port`. */
 function hostOf(endpoint: string): string {
-  return endpoint.slice(0, endpoint.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1");
+  const host = endpoint.slice(endpoint.indexOf("@") + 1, endpoint.lastIndexOf(":"));
+  return host.replace(/^\[(.*)\]$/, "$1");
 }
 
 function portOf(endpoint: string): number {

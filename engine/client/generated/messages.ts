@@ -89,7 +89,8 @@ id: string, spiffeId: string,
  */
 fingerprint: string, 
 /**
- * `ip:port`; empty: never dialled, only accepted.
+ * `ip:port`, or `relay:<session>@<ip:port>` with a session of 16 lowercase hexadecimal digits; best first; empty: never
+ * dialled, only accepted. The peer must have a relay's session among its own candidates to answer there.
  */
 candidates: Array<string>, 
 /**
@@ -235,7 +236,7 @@ export type SessionState = "none" | "connecting" | "ready" | "draining";
 
 export type PeerState = { id: string, spiffeId: string, session: SessionState, 
 /**
- * `ip:port` of the session's path.
+ * Of the session's path, written as in `candidates`.
  */
 remote: string | null, rttMicros: number | null, 
 /**
@@ -284,7 +285,7 @@ paths: Array<PeerPath>, };
  */
 export type PeerPath = { 
 /**
- * `ip:port`.
+ * Written as in `candidates`.
  */
 remote: string, 
 /**

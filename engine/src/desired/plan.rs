@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::{MTU_RANGE, TunnelLimits};
 use crate::policy::Prefix;
 use crate::quic::{Fingerprint, trust_domain};
+use crate::relay::{RelayRoute, RelaySession, RouteError};
 use crate::socket::messages::{
     Authority, CommandError, Desired, IdentityIntent, PeerIntent, PortRange, TrafficRule,
     TunnelIntent, codes,
@@ -27,6 +28,8 @@ pub struct Plan {
     pub peers: BTreeMap<String, PlannedPeer>,
     pub revoked: HashSet<Fingerprint>,
     pub traffic_rules: Vec<TrafficRule>,
+    /// Where the relay of each session listens.
+    pub relays: HashMap<RelaySession, SocketAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub struct PlannedPeer {
     pub id: String,
     pub spiffe_id: String,
     pub fingerprint: Fingerprint,
+    /// Addresses, and keys of relay sessions.
     pub candidates: Vec<SocketAddr>,
     pub remote_prefixes: Vec<Prefix>,
     pub local_prefixes: Vec<Prefix>,
@@ -59,8 +63,9 @@ impl Plan {
             .map(|tunnel| tunnel_settings(tunnel, limits))
             .transpose()?;
         let mut peers = BTreeMap::new();
+        let mut relays = HashMap::new();
         for intent in &desired.peers {
-            let peer = planned_peer(intent, desired, limits)?;
+            let peer = planned_peer(intent, desired, limits, &mut relays)?;
             if peers.insert(intent.id.clone(), peer).is_some() {
                 return Err(invalid(format!("peer {} is there twice", intent.id)));
             }
@@ -82,6 +87,7 @@ impl Plan {
             peers,
             revoked,
             traffic_rules: desired.traffic_rules.clone(),
+            relays,
         })
     }
 }
@@ -126,6 +132,7 @@ fn planned_peer(
     intent: &PeerIntent,
     desired: &Desired,
     limits: Option<&TunnelLimits>,
+    relays: &mut HashMap<RelaySession, SocketAddr>,
 ) -> Result<PlannedPeer, CommandError> {
     let of_peer = |message: &str| invalid(format!("peer {}: {message}", intent.id));
     if intent.id.is_empty() {
@@ -139,13 +146,8 @@ fn planned_peer(
     }
     let mut candidates = Vec::with_capacity(intent.candidates.len());
     for text in &intent.candidates {
-        let candidate: SocketAddr = text
-            .parse()
-            .map_err(|_| of_peer(&format!("candidate {text} is no ip:port")))?;
-        if candidate.port() == 0 || candidate.ip().is_unspecified() || candidate.ip().is_multicast()
-        {
-            return Err(of_peer(&format!("candidate {text} can't be dialled")));
-        }
+        let candidate = candidate(text, relays)
+            .map_err(|problem| of_peer(&format!("candidate {text} {problem}")))?;
         if !candidates.contains(&candidate) {
             candidates.push(candidate);
         }
@@ -159,6 +161,30 @@ fn planned_peer(
         local_prefixes: prefixes(&intent.local_prefixes, limits)?,
         expires_at_ms: intent.expires_at_ms,
     })
+}
+
+/// Where packets to a candidate go: its address, or the key of a relay session, which becomes one of `relays`.
+fn candidate(
+    text: &str,
+    relays: &mut HashMap<RelaySession, SocketAddr>,
+) -> Result<SocketAddr, &'static str> {
+    let (address, session) = match text.parse::<RelayRoute>() {
+        Ok(RelayRoute { session, relay }) => (relay, Some(session)),
+        Err(RouteError::Malformed) => return Err("is no relay:session@ip:port"),
+        Err(RouteError::NotRelayed) => (text.parse().map_err(|_| "is no ip:port")?, None),
+    };
+    let ip = address.ip();
+    let is_key = RelaySession::of(address).is_some();
+    if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || is_key {
+        return Err("can't be dialled");
+    }
+    let Some(session) = session else {
+        return Ok(address);
+    };
+    match relays.insert(session, address) {
+        None => Ok(session.key()),
+        Some(_) => Err("has the session of another one"),
+    }
 }
 
 /// No two peers share a name or an inner prefix: each must be one peer's alone.
@@ -313,6 +339,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_relay_session_is_a_candidate_of_one_peer() {
+        let through = |session: &str| format!("relay:{session}@192.0.2.9:7443");
+        let (one, other) = ("00000000000000aa", "00000000000000ab");
+        let mut state = desired(vec![peer("a", "100.96.0.2/32"), peer("b", "100.96.0.3/32")]);
+        state.peers[0].candidates.push(through(one));
+        state.peers[1].candidates = vec![through(other)];
+        let plan = Plan::new(&state, Some(&limits()), 1_000).expect("a plan");
+        assert_eq!(plan.peers["a"].candidates[1], RelaySession(0xaa).key());
+        let relay: SocketAddr = "192.0.2.9:7443".parse().expect("an address");
+        assert_eq!(plan.relays[&RelaySession(0xab)], relay);
+        state.peers[1].candidates = vec![through(one)];
+        assert_eq!(code(&state), codes::INVALID_ARGUMENT);
+    }
+
+    #[test]
     fn refuses_what_the_host_does_not_allow() {
         let good = desired(vec![peer("a", "100.96.0.2/32")]);
         assert_eq!(
@@ -342,7 +383,7 @@ pub(super) mod tests {
     #[test]
     fn refuses_what_makes_no_sense() {
         type Spoil = fn(&mut Desired);
-        let spoils: [Spoil; 10] = [
+        let spoils: [Spoil; 13] = [
             |desired| desired.expires_at_ms = 1_000,
             |desired| desired.trust_domain = "other".to_owned(),
             |desired| desired.peers[0].spiffe_id = "spiffe://other/node/a".to_owned(),
@@ -350,6 +391,11 @@ pub(super) mod tests {
             |desired| desired.peers[0].fingerprint = "zz".repeat(32),
             |desired| desired.peers[0].candidates = vec!["example.org:1".to_owned()],
             |desired| desired.peers[0].candidates = vec!["192.0.2.1:0".to_owned()],
+            |desired| desired.peers[0].candidates = vec![RelaySession(1).key().to_string()],
+            |desired| desired.peers[0].candidates = vec!["relay:1@192.0.2.1:1".to_owned()],
+            |desired| {
+                desired.peers[0].candidates = vec![format!("relay:{}@0.0.0.0:1", RelaySession(1))];
+            },
             |desired| desired.peers[0].remote_prefixes = vec!["100.96.0.3/24".to_owned()],
             |desired| desired.revoked = vec!["ab".to_owned()],
             |desired| desired.tunnel.as_mut().expect("tunnel").mtu = 70_000,

@@ -118,6 +118,7 @@ impl Engine {
         }
         // The verifier must know the new table before anyone dials by it.
         self.trust.replace(trust_table(&plan));
+        self.relays.clone_from(&plan.relays);
         self.classifier.set_rules(&plan.traffic_rules);
         self.plan = Some(plan);
         for change in peer_changes {
@@ -189,12 +190,15 @@ impl Engine {
         plan.is_some_and(|plan| plan.revoked.contains(&peer.plan.fingerprint))
     }
 
-    /// The candidates whose family one of our sockets speaks.
+    /// The candidates that one of our sockets speaks to: it has their family, or that of the relay.
     pub(super) fn reachable(&self, candidates: &[SocketAddr]) -> Vec<SocketAddr> {
         candidates
             .iter()
             .copied()
-            .filter(|candidate| self.sockets.reaches(*candidate))
+            .filter(|candidate| {
+                let outer = self.outer(*candidate);
+                outer.is_some_and(|outer| self.sockets.reaches(outer))
+            })
             .collect()
     }
 

@@ -12,7 +12,7 @@ use crate::packet::{Headers, MAX_HEADER_BYTES, Merge, Offload};
 use crate::policy::{DropReason, PeerIndex};
 use crate::quic::{ConnectionEvent, ConnectionKey, Received, StreamBytes, Transmit};
 use crate::tun::FromHost;
-use crate::udp::{self, MAX_RECEIVE_BYTES, Outgoing};
+use crate::udp::{self, MAX_RECEIVE_BYTES};
 
 /// Merged receives of one turn and socket: a quarter of a megabyte at most. Twice as much makes urgent packets wait a tenth longer.
 const RECEIVES_PER_TURN: usize = 4;
@@ -57,10 +57,13 @@ impl Engine {
     }
 
     fn receive_packet(&mut self, from: &udp::Received, packet: BytesMut) {
+        let Some((remote, packet)) = self.unwrap(from.remote, packet) else {
+            return;
+        };
         self.transmit.clear();
         match self.endpoint.receive(
             self.now.instant,
-            from.remote,
+            remote,
             from.local,
             from.ecn,
             packet,
@@ -80,8 +83,7 @@ impl Engine {
     /// An answer without a connection may be lost like any packet, so it is not kept when the socket is full.
     fn answer(&mut self, transmit: &Transmit) {
         if !self.sockets.is_stalled() {
-            self.sockets
-                .send(outgoing(transmit), &self.transmit[..transmit.bytes]);
+            self.send_udp(transmit);
         }
     }
 
@@ -346,13 +348,4 @@ fn start_of<'a>(parts: &[&'a [u8]], buffer: &'a mut [u8; MAX_HEADER_BYTES]) -> &
         filled += taken;
     }
     &buffer[..filled]
-}
-
-pub(super) fn outgoing(transmit: &Transmit) -> Outgoing {
-    Outgoing {
-        remote: transmit.remote,
-        source: transmit.source,
-        segment_bytes: transmit.segment_bytes,
-        ecn: transmit.ecn,
-    }
 }

@@ -24,13 +24,15 @@ mod peers;
 mod pressure;
 mod random;
 mod refusals;
+mod relayed;
 mod report;
 mod sessions;
 mod timed;
 mod tunnel;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -49,11 +51,12 @@ use crate::lanes::{Budget, Classifier};
 use crate::os::{HostMonitor, Interest, Priority, TerminationSignals, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
+use crate::relay::RelaySession;
 use crate::socket::Port;
 use crate::socket::messages::{Event, HelloResult};
 use crate::timers::Timers;
 use crate::tun::Tunnel;
-use crate::udp::{Arena, UdpSockets, largest_packet};
+use crate::udp::{Arena, UdpSockets};
 
 /// What the engine is given at its start.
 pub struct Parts {
@@ -123,6 +126,12 @@ pub struct Engine {
     ready: Ready,
     udp_memory: Arena,
     transmit: Vec<u8>,
+    /// Where the relay of each session listens, by the last plan: sessions take leave after their intents too.
+    relays: HashMap<RelaySession, SocketAddr>,
+    /// `transmit` with the header of a relay session in front of each packet.
+    wrapped: Vec<u8>,
+    /// UDP packets that are neither QUIC nor of a relay session from its relay.
+    packets_refused: u64,
 
     tunnel: Option<Tunnel>,
     tunnel_memory: Arena,
@@ -158,12 +167,15 @@ impl Engine {
             timers: Timers::default(),
             sockets: parts.sockets,
             host: HostMonitor::open().ok(),
-            endpoint: Endpoint::new(&parts.reset_key, largest_packet),
+            endpoint: Endpoint::new(&parts.reset_key, relayed::largest_packet),
             links: Vec::new(),
             work: VecDeque::new(),
             ready: Ready::default(),
             udp_memory: Arena::default(),
             transmit: Vec::with_capacity(outbound::TRANSMIT_BYTES),
+            relays: HashMap::new(),
+            wrapped: Vec::new(),
+            packets_refused: 0,
             tunnel: None,
             tunnel_memory: Arena::default(),
             pace: Pace::default(),

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 
 use super::Engine;
-use super::inbound::outgoing;
 use super::timed::TimerKey;
 use crate::quic::ConnectionKey;
 use crate::session::Session;
@@ -131,8 +130,7 @@ impl Engine {
         else {
             return false;
         };
-        self.sockets
-            .send(outgoing(&transmit), &self.transmit[..transmit.bytes]);
+        self.send_udp(&transmit);
         true
     }
 }

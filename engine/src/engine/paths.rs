@@ -2,7 +2,7 @@
 //! this host's own addresses change. Choosing among them is the connection's business.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::json;
 
@@ -24,10 +24,10 @@ impl Engine {
         let candidates = self.reachable(&peer.plan.candidates);
         let targets: Vec<_> = candidates
             .into_iter()
-            .flat_map(|remote| {
-                self.sockets
-                    .sources(remote)
-                    .map(move |local| (remote, local))
+            .filter_map(|remote| Some((remote, self.outer(remote)?)))
+            .flat_map(|(remote, outer)| {
+                let sources = self.sockets.sources(outer);
+                sources.map(move |local| (remote, local))
             })
             .collect();
         if let Some(connection) = self.endpoint.connection(key) {
@@ -53,7 +53,7 @@ impl Engine {
         for change in changes {
             self.publish(Event::PathChanged {
                 peer: id.clone(),
-                remote: change.remote.to_string(),
+                remote: self.name_of(change.remote),
                 status: status(change.state),
                 reason: change.reason.map(|reason| reason.name().to_owned()),
             });
@@ -68,7 +68,7 @@ impl Engine {
         let reports = connection.path_reports(now.instant).into_iter();
         reports
             .filter(|report| report.state != PathState::Closed)
-            .map(|report| peer_path(&report, now.unix_ms))
+            .map(|report| peer_path(&report, self.name_of(report.remote), now.unix_ms))
             .collect()
     }
 
@@ -110,12 +110,18 @@ impl Engine {
                 Unreachable::Refused => PathReason::ConnectionRefused,
                 Unreachable::NoRoute => PathReason::NoRouteToHost,
             };
-            for key in 0..self.links.len() {
-                if let Some(connection) = self.endpoint.connection(key)
-                    && connection.hint(remote, reason)
-                {
-                    self.schedule(key);
-                }
+            for remote in self.inner(remote) {
+                self.hint(remote, reason);
+            }
+        }
+    }
+
+    fn hint(&mut self, remote: SocketAddr, reason: PathReason) {
+        for key in 0..self.links.len() {
+            if let Some(connection) = self.endpoint.connection(key)
+                && connection.hint(remote, reason)
+            {
+                self.schedule(key);
             }
         }
     }
@@ -144,9 +150,9 @@ fn status(state: PathState) -> PathStatus {
     }
 }
 
-fn peer_path(report: &PathReport, now_ms: u64) -> PeerPath {
+fn peer_path(report: &PathReport, remote: String, now_ms: u64) -> PeerPath {
     PeerPath {
-        remote: report.remote.to_string(),
+        remote,
         local: report.local.map(|local| local.to_string()),
         status: status(report.state),
         rtt_micros: report.rtt.as_micros() as u64,

@@ -27,14 +27,15 @@ struct Told {
 }
 
 impl Refusals {
-    pub fn note(&mut self, remote: std::net::SocketAddr, refusal: &Refusal) {
+    /// `name`: the remote's, as the outside writes it.
+    pub fn note(&mut self, remote: IpAddr, name: String, refusal: &Refusal) {
         self.total += 1;
-        let key = (remote.ip(), refusal.code, refusal.spiffe_id.clone());
+        let key = (remote, refusal.code, refusal.spiffe_id.clone());
         if self.kinds.len() == MAX_KINDS && !self.kinds.contains_key(&key) {
             return;
         }
         let told = self.kinds.entry(key).or_insert_with(|| Told {
-            remote: remote.to_string(),
+            remote: name,
             count: 0,
         });
         told.count += 1;
@@ -74,10 +75,14 @@ mod tests {
             code: CloseCode::Revoked,
             spiffe_id: None,
         };
-        refusals.note(([192, 0, 2, 1], 1).into(), &refusal);
+        let note = |refusals: &mut Refusals, host: u8, port: u16| {
+            let remote = std::net::SocketAddr::from(([192, 0, 2, host], port));
+            refusals.note(remote.ip(), remote.to_string(), &refusal);
+        };
+        note(&mut refusals, 1, 1);
         assert_eq!(refusals.take_due(start).len(), 1);
         for port in 1..=5 {
-            refusals.note(([192, 0, 2, 1], port).into(), &refusal);
+            note(&mut refusals, 1, port);
         }
         assert!(refusals.take_due(start + QUIET / 2).is_empty());
         let events = refusals.take_due(start + QUIET);
@@ -85,7 +90,7 @@ mod tests {
             matches!(&events[..], [Event::Refused { count: 5, code, .. }] if code == "REVOKED")
         );
         for host in 0..200 {
-            refusals.note(([192, 0, 2, host], 1).into(), &refusal);
+            note(&mut refusals, host, 1);
         }
         assert_eq!(refusals.take_due(start + QUIET * 2).len(), MAX_KINDS);
         assert!(refusals.take_due(start + QUIET * 3).is_empty());

@@ -85,7 +85,7 @@ impl Engine {
             id: peer.plan.id.clone(),
             spiffe_id: peer.plan.spiffe_id.clone(),
             session: state,
-            remote: path.map(|path| path.remote.to_string()),
+            remote: path.map(|path| self.name_of(path.remote)),
             rtt_micros: path.map(|path| path.rtt.as_micros() as u64),
             since_ms: peer.since_ms,
             mtu: path.map(|path| path.mtu.into()),
@@ -175,6 +175,7 @@ impl Engine {
             ("handshakesRefused".to_owned(), self.refusals.total),
             ("faultsContained".to_owned(), panics::contained()),
             ("udpSendErrors".to_owned(), self.sockets.send_errors),
+            ("udpPacketsRefused".to_owned(), self.packets_refused),
             ("datagramsRefused".to_owned(), self.datagrams_refused),
             (
                 "connections".to_owned(),

@@ -218,8 +218,8 @@ impl Engine {
         let remote = self
             .endpoint
             .connection(key)
-            .map(|connection| connection.remote().to_string())
-            .unwrap_or_default();
+            .map(|connection| connection.remote());
+        let remote = remote.map_or_else(String::new, |remote| self.name_of(remote));
         if let Some(peer) = self.peers.get_mut(index) {
             peer.since_ms = now.unix_ms;
             let event = Event::SessionReady {
@@ -258,7 +258,8 @@ impl Engine {
                 .connection(key)
                 .map(|connection| connection.remote())
         {
-            self.refusals.note(remote, refusal);
+            let name = self.name_of(remote);
+            self.refusals.note(remote.ip(), name, refusal);
             self.tell_refusals();
         }
         let peer = self.link_mut(key).and_then(|link| link.peer);

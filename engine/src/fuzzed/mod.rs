@@ -4,11 +4,13 @@
 mod control;
 mod host;
 mod lanes;
+mod relay;
 mod socket;
 
 pub use control::frames;
 pub use host::host_packets;
 pub use lanes::{datagrams, records};
+pub use relay::relay;
 pub use socket::socket;
 
 /// The first byte chooses the size of portions, the rest is in portions of that size: nothing may depend on how bytes arrive.
@@ -27,11 +29,12 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// As `fuzz/fuzz_targets` names them.
-    const TARGETS: [Target; 5] = [
+    const TARGETS: [Target; 6] = [
         ("frames", super::frames),
         ("records", super::records),
         ("datagrams", super::datagrams),
         ("host_packets", super::host_packets),
+        ("relay", super::relay),
         ("socket", super::socket),
     ];
 

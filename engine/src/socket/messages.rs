@@ -48,6 +48,8 @@ pub const MAX_SPIFFE_ID_BYTES: usize = 256;
 pub const MAX_TRUST_DOMAIN_BYTES: usize = 253;
 /// `[v6%scope]:port`, a CIDR, or a hex SHA-256.
 pub const MAX_ADDRESS_BYTES: usize = 64;
+/// A relay's address may have a session in front.
+pub const MAX_CANDIDATE_BYTES: usize = 96;
 pub const FINGERPRINT_BYTES: usize = 64;
 
 /// What a client asks for.
@@ -167,8 +169,9 @@ pub struct PeerIntent {
     /// Lowercase hex SHA-256 of the public key (SPKI DER).
     #[serde(deserialize_with = "text::<FINGERPRINT_BYTES, _>")]
     pub fingerprint: String,
-    /// `ip:port`; empty: never dialled, only accepted.
-    #[serde(deserialize_with = "texts::<MAX_CANDIDATES, MAX_ADDRESS_BYTES, _>")]
+    /// `ip:port`, or `relay:<session>@<ip:port>` with a session of 16 lowercase hexadecimal digits; best first; empty: never
+    /// dialled, only accepted. The peer must have a relay's session among its own candidates to answer there.
+    #[serde(deserialize_with = "texts::<MAX_CANDIDATES, MAX_CANDIDATE_BYTES, _>")]
     pub candidates: Vec<String>,
     /// Inner sources accepted from this peer = destinations routed to it.
     #[serde(deserialize_with = "texts::<MAX_PREFIXES, MAX_ADDRESS_BYTES, _>")]
@@ -463,7 +466,7 @@ pub struct PeerState {
     pub id: String,
     pub spiffe_id: String,
     pub session: SessionState,
-    /// `ip:port` of the session's path.
+    /// Of the session's path, written as in `candidates`.
     pub remote: Option<String>,
     #[cfg_attr(test, ts(type = "number | null"))]
     pub rtt_micros: Option<u64>,
@@ -510,7 +513,7 @@ pub struct PeerState {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct PeerPath {
-    /// `ip:port`.
+    /// Written as in `candidates`.
     pub remote: String,
     /// This host's address, once it is known.
     pub local: Option<String>,

@@ -252,7 +252,7 @@ fn every_list_and_text_stops_at_its_bound() {
         |desired, long| desired.peers[1].id = long(MAX_PEER_ID_BYTES),
         |desired, long| desired.peers[1].spiffe_id = long(MAX_SPIFFE_ID_BYTES),
         |desired, _| desired.peers[1].candidates.push("x".into()),
-        |desired, long| desired.peers[1].candidates = vec![long(MAX_ADDRESS_BYTES)],
+        |desired, long| desired.peers[1].candidates = vec![long(MAX_CANDIDATE_BYTES)],
         |desired, _| desired.peers[1].remote_prefixes.push("x".into()),
         |desired, long| desired.identity.spiffe_id = long(MAX_SPIFFE_ID_BYTES),
         |desired, _| desired.identity.certificate_chain_pem.push("x".into()),

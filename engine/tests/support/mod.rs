@@ -6,4 +6,5 @@ pub mod authority;
 pub mod engine;
 pub mod network;
 pub mod peer;
+pub mod relay;
 pub mod wire;

@@ -247,7 +247,8 @@ impl Peer {
         let mut packet = [0; 2048];
         match self.socket.recv_from(&mut packet) {
             Ok((bytes, remote)) => self.receive(&packet[..bytes], remote),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => panic!("{error}"),
         }
         let now = Instant::now();
