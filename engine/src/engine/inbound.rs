@@ -83,7 +83,7 @@ impl Engine {
     /// An answer without a connection may be lost like any packet, so it is not kept when the socket is full.
     fn answer(&mut self, transmit: &Transmit) {
         if !self.sockets.is_stalled() {
-            self.send_udp(transmit);
+            self.send_udp(transmit, None);
         }
     }
 

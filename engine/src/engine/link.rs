@@ -1,9 +1,11 @@
 //! What the engine keeps for one QUIC connection: the session on its control stream and the lanes of packets.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::leaving::Leaving;
+use super::paths::Way;
 use super::pressure::LinkPressure;
 use crate::lanes::{Budget, Lanes, RecordReader, Rejoin};
 use crate::policy::PeerIndex;
@@ -26,6 +28,8 @@ pub struct Link {
     /// Lane streams of the other side, by their number.
     pub readers: HashMap<u64, RecordReader>,
     pub rejoin: Rejoin,
+    /// The ways to the peer that packets take only when they are sent to an interface of their own.
+    pub detours: Vec<Way>,
     /// It is being left.
     pub leaving: Option<Leaving>,
     /// Another took its place, and its end is nobody's news any more.
@@ -46,6 +50,7 @@ impl Link {
             pressure: LinkPressure::default(),
             readers: HashMap::new(),
             rejoin: Rejoin::default(),
+            detours: Vec::new(),
             leaving: None,
             replaced: false,
             scheduled: false,
@@ -59,6 +64,12 @@ impl Link {
     /// Packets pass, both ways: also while it ends, of what was accepted before.
     pub fn carries_packets(&self) -> bool {
         self.adopted && matches!(self.phase(), Some(Phase::Ready | Phase::Draining))
+    }
+
+    /// The interface that packets from that address of ours to that remote have to be sent to; else the host chooses.
+    pub fn interface(&self, remote: SocketAddr, source: Option<IpAddr>) -> Option<u32> {
+        let same = |way: &&Way| way.remote == remote && way.local == source;
+        self.detours.iter().find(same)?.interface
     }
 
     /// New packets may be given to it.

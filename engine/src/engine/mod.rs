@@ -48,7 +48,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::desired::Plan;
 use crate::lanes::{Budget, Classifier};
-use crate::os::{HostMonitor, Interest, Priority, TerminationSignals, wait};
+use crate::os::{HostMonitor, Interest, Priority, RouteMonitor, TerminationSignals, Uplinks, wait};
 use crate::policy::{DropCounters, Policy};
 use crate::quic::{ConnectionKey, Endpoint, ResetKey, Trust};
 use crate::relay::RelaySession;
@@ -118,6 +118,8 @@ pub struct Engine {
     sockets: UdpSockets,
     /// Tells when this host's addresses change, and when its links come up.
     host: Option<HostMonitor>,
+    uplinks: Uplinks,
+    routes: Option<RouteMonitor>,
     endpoint: Endpoint,
     /// By connection key.
     links: Vec<Option<Box<Link>>>,
@@ -167,6 +169,8 @@ impl Engine {
             timers: Timers::default(),
             sockets: parts.sockets,
             host: HostMonitor::open().ok(),
+            uplinks: Uplinks::read(None).unwrap_or_default(),
+            routes: RouteMonitor::open().ok(),
             endpoint: Endpoint::new(&parts.reset_key, relayed::largest_packet),
             links: Vec::new(),
             work: VecDeque::new(),

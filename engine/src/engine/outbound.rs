@@ -130,7 +130,9 @@ impl Engine {
         else {
             return false;
         };
-        self.send_udp(&transmit);
+        let link = self.links.get(key).and_then(Option::as_ref);
+        let interface = link.and_then(|link| link.interface(transmit.remote, transmit.source));
+        self.send_udp(&transmit, interface);
         true
     }
 }

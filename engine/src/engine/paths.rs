@@ -8,11 +8,23 @@ use serde_json::json;
 
 use super::Engine;
 use crate::log;
-use crate::os::AddressChange;
+use crate::os::{AddressChange, RouteMonitor, Uplinks};
 use crate::policy::PeerIndex;
-use crate::quic::{ConnectionKey, PathReason, PathReport, PathState};
+use crate::quic::{ConnectionKey, MAX_TARGETS, PathReason, PathReport, PathState};
 use crate::socket::messages::{Event, PathStatus, PeerPath};
+use crate::tun::Tunnel;
 use crate::udp::Unreachable;
+
+/// A way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// An address, or the key of a relay session.
+    pub remote: SocketAddr,
+    /// `None`: from whichever address the host chooses.
+    pub local: Option<IpAddr>,
+    /// Packets have to be sent to this interface, because the host would choose another.
+    pub interface: Option<u32>,
+}
 
 impl Engine {
     /// Tells the connection in use with a peer where else the peer may be reached, best first.
@@ -21,19 +33,45 @@ impl Engine {
             return;
         };
         let Some(key) = peer.link else { return };
-        let candidates = self.reachable(&peer.plan.candidates);
-        let targets: Vec<_> = candidates
-            .into_iter()
-            .filter_map(|remote| Some((remote, self.outer(remote)?)))
-            .flat_map(|(remote, outer)| {
-                let sources = self.sockets.sources(outer);
-                sources.map(move |local| (remote, local))
-            })
-            .collect();
+        let dialled = self.link_mut(key).is_some_and(|link| link.dialled);
+        let ways = self.ways(index, dialled);
+        let targets: Vec<_> = ways.iter().map(|way| (way.remote, way.local)).collect();
         if let Some(connection) = self.endpoint.connection(key) {
             connection.set_targets(&targets);
         }
+        let detours = ways.into_iter().filter(|way| way.interface.is_some());
+        if let Some(link) = self.link_mut(key) {
+            link.detours = detours.collect();
+        }
         self.schedule(key);
+    }
+
+    /// To each candidate as the host goes there; for the dialler, who opens paths, also from its other addresses through their
+    /// interfaces, as far as there is room.
+    fn ways(&self, index: PeerIndex, dialled: bool) -> Vec<Way> {
+        let candidates = self.peers.get(index).map(|peer| &peer.plan.candidates[..]);
+        let candidates = self.reachable(candidates.unwrap_or_default());
+        let mut room = MAX_TARGETS.saturating_sub(candidates.len());
+        let mut ways = Vec::new();
+        for remote in candidates {
+            let Some(outer) = self.outer(remote) else {
+                continue;
+            };
+            let way = |local, interface| Way {
+                remote,
+                local,
+                interface,
+            };
+            ways.extend(self.sockets.sources(outer).map(|local| way(local, None)));
+            if !dialled || !self.sockets.are_bound_to_all(outer) {
+                continue;
+            }
+            let others = self.uplinks.others(outer.ip());
+            let others = others.into_iter().take(room);
+            room -= others.len();
+            ways.extend(others.map(|uplink| way(Some(uplink.local), Some(uplink.interface))));
+        }
+        ways
     }
 
     pub(super) fn on_path_changes(&mut self, key: ConnectionKey) {
@@ -88,6 +126,7 @@ impl Engine {
         let any_came = changes
             .as_ref()
             .is_none_or(|changes| changes.values().any(|is_there| *is_there));
+        self.look_at_uplinks();
         let now = self.now.instant;
         for key in 0..self.links.len() {
             let Some(connection) = self.endpoint.connection(key) else {
@@ -100,6 +139,30 @@ impl Engine {
                 connection.try_again(now);
             }
             self.schedule(key);
+        }
+    }
+
+    fn look_at_uplinks(&mut self) {
+        let tunnel = self.tunnel.as_ref().map(Tunnel::index);
+        let Ok(uplinks) = Uplinks::read(tunnel) else {
+            return;
+        };
+        if std::mem::replace(&mut self.uplinks, uplinks) != self.uplinks {
+            self.spread_all();
+        }
+    }
+
+    /// A route that came or went may make another way out of this host.
+    pub(super) fn look_at_routes(&mut self) {
+        let changed = self.routes.as_ref().is_some_and(RouteMonitor::has_changed);
+        if changed && self.uplinks.are_several() {
+            self.spread_all();
+        }
+    }
+
+    fn spread_all(&mut self) {
+        for index in self.peers.indexes() {
+            self.spread(index);
         }
     }
 

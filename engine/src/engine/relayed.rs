@@ -61,11 +61,12 @@ impl Engine {
         None
     }
 
-    /// Sends what is in `self.transmit`.
-    pub(super) fn send_udp(&mut self, transmit: &Transmit) {
+    /// Sends what is in `self.transmit`, through an interface if one is given.
+    pub(super) fn send_udp(&mut self, transmit: &Transmit, interface: Option<u32>) {
         let outgoing = Outgoing {
             remote: transmit.remote,
             source: transmit.source,
+            interface,
             segment_bytes: transmit.segment_bytes,
             ecn: transmit.ecn,
         };

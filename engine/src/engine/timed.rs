@@ -159,6 +159,7 @@ impl Engine {
         self.expire_packets();
         self.review_pressure();
         self.restore_tunnel();
+        self.look_at_routes();
         self.tell_refusals();
         if let Some(priority) = &mut self.priority {
             priority.look(self.now.instant);

@@ -34,7 +34,7 @@ pub use connection::{
 pub use dialer::{Dialer, Rest};
 pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};
 pub use identity::{Identity, IdentityError, IdentityParts};
-pub use paths::{PathChange, PathReason, PathReport, PathState};
+pub use paths::{MAX_TARGETS, PathChange, PathReason, PathReport, PathState};
 pub use reset_key::ResetKey;
 pub use trust::{Fingerprint, Trust, TrustTable, TrustedPeer};
 pub use verifier::{Refusal, trust_domain};

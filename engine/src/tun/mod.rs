@@ -4,7 +4,7 @@
 //! leaves nothing behind.
 
 mod device;
-mod netlink;
+mod interface;
 pub(crate) mod vnet;
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use bytes::{Buf, BytesMut};
 
 use self::device::Device;
 pub use self::device::TunOffloads;
-use self::netlink::Netlink;
+use self::interface::Interface;
 use self::vnet::{Undone, VNET_BYTES, VnetHeader};
 use crate::lanes::{Packet, RECORD_HEADER_BYTES};
 use crate::packet::{
@@ -45,7 +45,7 @@ const MAX_PARTS: usize = 256;
 
 pub struct Tunnel {
     device: Device,
-    netlink: Netlink,
+    interface: Interface,
     settings: TunnelSettings,
 }
 
@@ -57,16 +57,16 @@ impl Tunnel {
         offloads: TunOffloads,
     ) -> io::Result<Tunnel> {
         let device = Device::open(interface, offloads)?;
-        let netlink = Netlink::open(device.index())?;
+        let interface = Interface::open(device.index())?;
         let empty = TunnelSettings {
             addresses: BTreeSet::new(),
             routes: BTreeSet::new(),
             mtu: settings.mtu,
         };
-        netlink.bring_up(settings.mtu)?;
+        interface.bring_up(settings.mtu)?;
         let mut tunnel = Tunnel {
             device,
-            netlink,
+            interface,
             settings: empty,
         };
         tunnel.configure(settings)?;
@@ -80,24 +80,24 @@ impl Tunnel {
     /// Changes what differs, and remembers each change as it is made, so that a failure half-way can be gone back on.
     pub fn configure(&mut self, wanted: &TunnelSettings) -> io::Result<()> {
         if wanted.mtu != self.settings.mtu {
-            self.netlink.bring_up(wanted.mtu)?;
+            self.interface.bring_up(wanted.mtu)?;
             self.settings.mtu = wanted.mtu;
         }
         let present = self.settings.clone();
         for route in present.routes.difference(&wanted.routes) {
-            self.netlink.remove_route(route)?;
+            self.interface.remove_route(route)?;
             self.settings.routes.remove(route);
         }
         for address in present.addresses.difference(&wanted.addresses) {
-            self.netlink.remove_address(address.0, address.1)?;
+            self.interface.remove_address(address.0, address.1)?;
             self.settings.addresses.remove(address);
         }
         for address in wanted.addresses.difference(&present.addresses) {
-            self.netlink.add_address(address.0, address.1)?;
+            self.interface.add_address(address.0, address.1)?;
             self.settings.addresses.insert(*address);
         }
         for route in wanted.routes.difference(&present.routes) {
-            self.netlink.add_route(route)?;
+            self.interface.add_route(route)?;
             self.settings.routes.insert(*route);
         }
         Ok(())
@@ -106,10 +106,10 @@ impl Tunnel {
     /// Puts back what is missing: an interface that goes down loses its routes, and its IPv6 addresses.
     pub fn restore(&self) -> io::Result<()> {
         for (address, bits) in &self.settings.addresses {
-            self.netlink.add_address(*address, *bits)?;
+            self.interface.add_address(*address, *bits)?;
         }
         for route in &self.settings.routes {
-            match self.netlink.add_route(route) {
+            match self.interface.add_route(route) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 done => done?,
             }

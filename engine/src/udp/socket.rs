@@ -458,10 +458,12 @@ fn write_control(
         };
         used += append(control, used, level, kind, libc::c_int::from(outgoing.ecn));
     }
+    // 0: whichever the host chooses.
+    let interface = outgoing.interface.unwrap_or(0);
     match outgoing.source {
         Some(IpAddr::V4(source)) => {
             let info = libc::in_pktinfo {
-                ipi_ifindex: 0,
+                ipi_ifindex: interface as libc::c_int,
                 ipi_spec_dst: in_addr(source),
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
@@ -470,7 +472,7 @@ fn write_control(
         Some(IpAddr::V6(source)) => {
             let info = libc::in6_pktinfo {
                 ipi6_addr: in6_addr(source),
-                ipi6_ifindex: 0,
+                ipi6_ifindex: interface,
             };
             used += append(control, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
         }
@@ -531,6 +533,7 @@ mod tests {
         Outgoing {
             remote,
             source: None,
+            interface: None,
             segment_bytes: None,
             ecn: 0,
         }

@@ -11,6 +11,8 @@ use crate::config::Offloads;
 pub struct Outgoing {
     pub remote: SocketAddr,
     pub source: Option<IpAddr>,
+    /// Out through this one, whatever the host would choose; only with a source.
+    pub interface: Option<u32>,
     pub segment_bytes: Option<usize>,
     /// The last two bits of the traffic class (RFC 3168).
     pub ecn: u8,
@@ -83,6 +85,13 @@ impl UdpSockets {
         self.sockets
             .iter()
             .any(|socket| socket.local().is_ipv4() == remote.is_ipv4())
+    }
+
+    /// Whether the sockets leave it to others from which address of this host that remote is reached.
+    pub fn are_bound_to_all(&self, remote: SocketAddr) -> bool {
+        let of_family = |socket: &&UdpSocket| socket.local().is_ipv4() == remote.is_ipv4();
+        let mut locals = self.sockets.iter().filter(of_family);
+        locals.any(|socket| socket.local().ip().is_unspecified())
     }
 
     /// The addresses of this host from which that remote may be reached: whichever the host chooses, unless each socket is

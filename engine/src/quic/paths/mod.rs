@@ -14,4 +14,4 @@ pub use reason::PathReason;
 pub use steering::PathReport;
 pub(super) use steering::Steering;
 pub(super) use table::Network;
-pub use table::{PathChange, PathState};
+pub use table::{MAX_TARGETS, PathChange, PathState};

@@ -335,11 +335,12 @@ impl Table {
     /// A packet came over this network. Returns whether that asks for something.
     pub fn heard(&mut self, network: Network, now: Instant) -> bool {
         let in_use = self.active().map(|path| (path.id, path.heard_at));
-        let came_over = |path: &&mut Path| {
-            path.network.remote == network.remote
-                && (path.network.local.is_none() || path.network.local == network.local)
-        };
-        let Some(path) = self.paths.iter_mut().rev().find(came_over) else {
+        let leads_there = |path: &Path| path.network.remote == network.remote;
+        let exact = |path: &Path| leads_there(path) && path.local == network.local;
+        let open = |path: &Path| leads_there(path) && path.network.local.is_none();
+        let found = self.paths.iter().rposition(exact);
+        let found = found.or_else(|| self.paths.iter().rposition(open));
+        let Some(path) = found.and_then(|index| self.paths.get_mut(index)) else {
             return false;
         };
         path.heard_at = Some(now);
@@ -384,7 +385,7 @@ impl Table {
         path.established_at.get_or_insert(now);
         path.heard_at = Some(now);
         let (remote, state) = (path.network.remote, path.state());
-        if let Some(target) = self.target_of(remote, network.local) {
+        if let Some(target) = self.target_of(network) {
             target.told = false;
             target.unanswered = 0;
         }
@@ -461,25 +462,30 @@ impl Table {
         taken
     }
 
-    fn target_of(&mut self, remote: SocketAddr, local: Option<IpAddr>) -> Option<&mut Target> {
-        self.targets.iter_mut().find(|target| {
-            target.network.remote == remote
-                && (target.network.local.is_none() || target.network.local == local)
-        })
+    /// The target that a path belongs to: the one for its very addresses, else the one for that remote from any of ours.
+    fn position(&self, network: Network) -> Option<usize> {
+        let exact = |target: &Target| target.network == network;
+        let open = |target: &Target| {
+            target.network.remote == network.remote && target.network.local.is_none()
+        };
+        let mut targets = self.targets.iter();
+        let found = targets.position(exact);
+        found.or_else(|| self.targets.iter().position(open))
+    }
+
+    fn target_of(&mut self, network: Network) -> Option<&mut Target> {
+        let index = self.position(network)?;
+        self.targets.get_mut(index)
     }
 
     /// The place in the order of preference.
     fn rank(&self, path: &Path) -> usize {
-        let same = |target: &Target| {
-            target.network.remote == path.network.remote
-                && (target.network.local.is_none() || target.network.local == path.network.local)
-        };
-        self.targets.iter().position(same).unwrap_or(MAX_TARGETS)
+        self.position(path.network).unwrap_or(MAX_TARGETS)
     }
 
     fn fail(&mut self, network: Network, reason: PathReason, now: Instant) {
         let answering = self.paths.iter().any(Path::is_healthy);
-        let Some(target) = self.target_of(network.remote, network.local) else {
+        let Some(target) = self.target_of(network) else {
             return;
         };
         let longest = match target.unanswered {
@@ -502,7 +508,7 @@ impl Table {
             .established_at
             .is_some_and(|at| now.duration_since(at) >= GOOD_AS_NEW);
         let network = path.network;
-        let Some(target) = self.target_of(network.remote, network.local) else {
+        let Some(target) = self.target_of(network) else {
             return self.tell(network.remote, PathState::Closed, Some(reason));
         };
         if lasted {
@@ -703,7 +709,7 @@ impl Table {
         }
         // Until it is known what became of it.
         for network in &due {
-            if let Some(target) = self.target_of(network.remote, network.local) {
+            if let Some(target) = self.target_of(*network) {
                 target.open_at = now + GIVE_UP;
             }
         }

@@ -75,6 +75,38 @@ fn a_silent_path_is_asked_and_then_closed_for_the_one_that_answers() {
 }
 
 #[test]
+fn two_addresses_of_ours_to_one_remote_are_two_paths() {
+    let start = Instant::now();
+    let from = |number: u8| Network {
+        local: Some(address(0, number).ip()),
+        ..place(0)
+    };
+    let mut table = Table::new(true, place(0), start);
+    table.moved(PathId::ZERO, from(0));
+    table.set_targets(&[place(0), from(1)], start);
+    assert_eq!(table.poll(start), [Action::Open(from(1))]);
+    let second = PathId::from(1u32);
+    table.opened(second, from(1), start);
+    table.established(second, from(1), start);
+    // Long enough, and still the path that the host chooses is the preferred one.
+    let later = start + Duration::from_secs(1);
+    let is_status = |action: &Action| matches!(action, Action::SetStatus(..));
+    assert!(!table.poll(later).iter().any(is_status));
+    for (network, heard) in [(from(0), PathId::ZERO), (from(1), second)] {
+        let at = later + MS;
+        table.heard(network, at);
+        let path = table.paths.iter().find(|path| path.id == heard);
+        assert_eq!(path.and_then(|path| path.heard_at), Some(at));
+        table.heard(from(2), later);
+    }
+    table.closed(PathId::ZERO, PathReason::Timeout, later);
+    assert_eq!(
+        table.poll(later)[..],
+        [Action::SetStatus(second, PathStatus::Available)]
+    );
+}
+
+#[test]
 fn one_lost_packet_is_no_dead_path() {
     let start = Instant::now();
     let mut table = two_paths(start);
