@@ -14,7 +14,7 @@ use crate::tun::TunOffloads;
 /// A configuration of this engine is a few hundred bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 /// One address of each family, and one more of each.
-const MAX_LISTEN: usize = 4;
+pub const MAX_LISTEN: usize = 4;
 /// Root-owned limits name whole ranges, a handful of them.
 const MAX_PREFIXES: usize = 64;
 /// The kernel's IFNAMSIZ less its terminating zero.

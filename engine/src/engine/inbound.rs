@@ -186,18 +186,22 @@ impl Engine {
         let Some(peer) = link.peer else { return };
         let mut reader = link.readers.remove(&number).unwrap_or_default();
         reader.push(bytes);
-        let mut parts = Vec::new();
-        loop {
+        let mut parts = std::mem::take(&mut self.parts);
+        let malformed = loop {
             match reader.next(&mut parts) {
                 Ok(Some((class, offload))) if carries_packets => {
-                    let slices: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-                    self.deliver(peer, Some(class), &slices, offload);
+                    self.deliver(peer, Some(class), &parts, offload);
                 }
                 // Read all the same, to stay in step with the stream.
                 Ok(Some(_)) => self.dropped.count(DropReason::NoSession),
-                Ok(None) => break,
-                Err(code) => return self.close_link(key, code, "a lane stream is malformed"),
+                Ok(None) => break None,
+                Err(code) => break Some(code),
             }
+        };
+        parts.clear();
+        self.parts = parts;
+        if let Some(code) = malformed {
+            return self.close_link(key, code, "a lane stream is malformed");
         }
         if let Some(link) = self.link_mut(key) {
             link.readers.insert(number, reader);
@@ -216,7 +220,7 @@ impl Engine {
         &mut self,
         index: PeerIndex,
         class: Option<TrafficClass>,
-        parts: &[&[u8]],
+        parts: &[impl AsRef<[u8]>],
         offload: Offload,
     ) {
         match self.try_deliver(index, parts, offload) {
@@ -235,10 +239,10 @@ impl Engine {
     fn try_deliver(
         &self,
         index: PeerIndex,
-        parts: &[&[u8]],
+        parts: &[impl AsRef<[u8]>],
         offload: Offload,
     ) -> Result<usize, DropReason> {
-        let total = parts.iter().map(|part| part.len()).sum();
+        let total = parts.iter().map(|part| part.as_ref().len()).sum();
         let mut start = [0; MAX_HEADER_BYTES];
         let headers = Headers::parse_start(start_of(parts, &mut start), total)
             .filter(|headers| headers.allow(offload, total))
@@ -335,14 +339,14 @@ impl Engine {
 }
 
 /// The beginning of a packet in parts, in one piece.
-fn start_of<'a>(parts: &[&'a [u8]], buffer: &'a mut [u8; MAX_HEADER_BYTES]) -> &'a [u8] {
-    if let Some(first) = parts.first()
+fn start_of<'a>(parts: &'a [impl AsRef<[u8]>], buffer: &'a mut [u8; MAX_HEADER_BYTES]) -> &'a [u8] {
+    if let Some(first) = parts.first().map(AsRef::as_ref)
         && (first.len() >= MAX_HEADER_BYTES || parts.len() == 1)
     {
         return first;
     }
     let mut filled = 0;
-    for part in parts {
+    for part in parts.iter().map(AsRef::as_ref) {
         let taken = part.len().min(MAX_HEADER_BYTES - filled);
         buffer[filled..filled + taken].copy_from_slice(&part[..taken]);
         filled += taken;

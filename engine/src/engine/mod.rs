@@ -36,6 +36,8 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use self::link::Link;
 use self::pace::Pace;
 use self::peers::Peers;
@@ -45,7 +47,7 @@ pub use self::random::instance_id;
 use self::refusals::Refusals;
 use self::timed::TimerKey;
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, MAX_LISTEN};
 use crate::desired::Plan;
 use crate::lanes::{Budget, Classifier};
 use crate::os::{HostMonitor, Interest, Priority, RouteMonitor, TerminationSignals, Uplinks, wait};
@@ -76,7 +78,7 @@ pub struct Parts {
 struct Ready {
     commands: bool,
     signals: bool,
-    sockets: Vec<bool>,
+    sockets: [bool; MAX_LISTEN],
     host: bool,
     tunnel: bool,
 }
@@ -87,7 +89,7 @@ impl Ready {
         Ready {
             commands: at(0),
             signals: at(1),
-            sockets: (0..sockets).map(|index| at(2 + index)).collect(),
+            sockets: std::array::from_fn(|index| index < sockets && at(2 + index)),
             host: host && at(2 + sockets),
             tunnel: at(2 + sockets + usize::from(host)),
         }
@@ -137,6 +139,8 @@ pub struct Engine {
 
     tunnel: Option<Tunnel>,
     tunnel_memory: Arena,
+    /// Those of the record that is read.
+    parts: Vec<Bytes>,
     pace: Pace,
     classifier: Classifier,
     /// What waits in all lanes together.
@@ -182,6 +186,7 @@ impl Engine {
             packets_refused: 0,
             tunnel: None,
             tunnel_memory: Arena::default(),
+            parts: Vec::new(),
             pace: Pace::default(),
             classifier: Classifier::new(Instant::now()),
             budget: Budget::default(),
@@ -237,28 +242,29 @@ impl Engine {
         let now = Instant::now();
         self.pace.end_turn(now);
         let timeout = next.map(|at| at.saturating_duration_since(now));
-        let ready = wait(&self.interests(stalled), timeout)?;
+        let ready = wait(self.interests(stalled), timeout)?;
         self.ready = Ready::new(&ready, self.sockets.count(), self.host.is_some());
         Ok(())
     }
 
     /// In the order in which `Ready` takes them apart.
-    fn interests(&self, stalled: bool) -> Vec<Interest<'_>> {
+    fn interests(&self, stalled: bool) -> impl Iterator<Item = Interest<'_>> {
         let reading = |fd| Interest {
             fd,
             readable: true,
             writable: false,
         };
-        let mut interests = vec![reading(self.port.as_fd()), reading(self.signals.as_fd())];
-        interests.extend(self.sockets.iter().map(|socket| Interest {
+        let sockets = self.sockets.iter().map(move |socket| Interest {
             writable: stalled,
             ..reading(socket.as_fd())
-        }));
-        interests.extend(self.host.iter().map(|monitor| reading(monitor.as_fd())));
-        if self.stop_by.is_none() {
-            interests.extend(self.tunnel.iter().map(|tunnel| reading(tunnel.as_fd())));
-        }
-        interests
+        });
+        let host = self.host.iter().map(move |host| reading(host.as_fd()));
+        let tunnel = self.tunnel.iter().filter(|_| self.stop_by.is_none());
+        [reading(self.port.as_fd()), reading(self.signals.as_fd())]
+            .into_iter()
+            .chain(sockets)
+            .chain(host)
+            .chain(tunnel.map(move |tunnel| reading(tunnel.as_fd())))
     }
 
     fn take_host_changes(&mut self) {

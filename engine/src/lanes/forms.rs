@@ -25,6 +25,8 @@ const CUT: u8 = 0x20;
 const LAST: u8 = 0x01;
 /// In front of each packet of a cut.
 const CUT_BYTES: usize = 4;
+/// Packets that wait long are copied together into so much memory: forty small ones. A queue may hold as much unused.
+const COMPACT_BYTES: usize = 8 << 10;
 /// A cut's packets are numbered by one byte.
 const MAX_CUT: usize = 256;
 
@@ -61,10 +63,15 @@ impl Packet {
         self.record.clone()
     }
 
-    /// A copy that holds no more memory than it needs.
-    pub fn compact(&self) -> Packet {
+    /// A copy in `memory`, where small ones are put together: it holds no more than `COMPACT_BYTES` or what it needs.
+    pub fn compact(&self, memory: &mut BytesMut) -> Packet {
+        let needed = self.record.len();
+        if memory.capacity() < needed {
+            *memory = BytesMut::with_capacity(needed.max(COMPACT_BYTES));
+        }
+        memory.extend_from_slice(&self.record);
         Packet {
-            record: Bytes::copy_from_slice(&self.record),
+            record: memory.split().freeze(),
             offload: self.offload,
         }
     }

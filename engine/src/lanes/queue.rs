@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use super::budget::Budget;
 use super::class::TrafficClass;
 use super::codel::CoDel;
@@ -36,6 +38,8 @@ pub struct ClassQueue {
     bytes: usize,
     max_bytes: usize,
     codel: CoDel,
+    /// Of packets that join a queue that stands still.
+    memory: BytesMut,
 }
 
 /// Bytes that may wait. The urgent ones are few and small. Reliable and bulk hold what one TCP window brings at once; how
@@ -59,6 +63,7 @@ impl ClassQueue {
             bytes: 0,
             max_bytes: max_bytes(class),
             codel: CoDel::new(now),
+            memory: BytesMut::new(),
         }
     }
 
@@ -103,7 +108,11 @@ impl ClassQueue {
             .waiting
             .front()
             .is_some_and(|first| now.saturating_duration_since(first.since) > STANDING);
-        let packet = if stands { packet.compact() } else { packet };
+        let packet = if stands {
+            packet.compact(&mut self.memory)
+        } else {
+            packet
+        };
         self.bytes += bytes;
         self.waiting.push_back(Waiting {
             packet,
@@ -162,8 +171,11 @@ impl ClassQueue {
             dropped += 1;
             self.pop();
         }
-        if self.is_empty() && self.waiting.capacity() > KEPT_PLACES {
-            self.waiting = VecDeque::new();
+        if self.is_empty() {
+            self.memory = BytesMut::new();
+            if self.waiting.capacity() > KEPT_PLACES {
+                self.waiting = VecDeque::new();
+            }
         }
         dropped
     }

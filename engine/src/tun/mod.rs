@@ -141,7 +141,12 @@ impl Tunnel {
     }
 
     /// Gives one packet to the host. `parts` together are the packet with these headers.
-    pub fn send(&self, headers: &Headers, parts: &[&[u8]], offload: Offload) -> io::Result<()> {
+    pub fn send(
+        &self,
+        headers: &Headers,
+        parts: &[impl AsRef<[u8]>],
+        offload: Offload,
+    ) -> io::Result<()> {
         let offloads = self.device.offloads();
         let is_left_to_the_kernel = match (offload, headers.protocol) {
             (Offload::Complete, _) => true,
@@ -150,7 +155,7 @@ impl Tunnel {
             (Offload::Segments(_), _) => offloads.udp_segmentation,
         };
         if !is_left_to_the_kernel {
-            return self.send_finished(headers, &parts.concat(), offload);
+            return self.send_finished(headers, &joined(parts), offload);
         }
         let vnet = VnetHeader::of(headers, offload)
             .ok_or_else(|| io::Error::other("not what its sender says"))?
@@ -158,14 +163,14 @@ impl Tunnel {
         self.write(&vnet, parts)
     }
 
-    fn write(&self, vnet: &[u8; VNET_BYTES], parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, vnet: &[u8; VNET_BYTES], parts: &[impl AsRef<[u8]>]) -> io::Result<()> {
         if parts.len() >= MAX_PARTS {
-            return self.write(vnet, &[&parts.concat()]);
+            return self.write(vnet, &[joined(parts)]);
         }
         let mut slices = [IoSlice::new(&[]); MAX_PARTS];
         slices[0] = IoSlice::new(vnet);
         for (slice, part) in slices[1..].iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
+            *slice = IoSlice::new(part.as_ref());
         }
         self.device.write(&slices[..=parts.len()])
     }
@@ -224,4 +229,12 @@ impl AsFd for Tunnel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
+}
+
+fn joined(parts: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    for part in parts {
+        whole.extend_from_slice(part.as_ref());
+    }
+    whole
 }

@@ -525,7 +525,7 @@ mod tests {
             readable: true,
             writable: false,
         };
-        wait(&[interest], Some(Duration::from_secs(5))).expect("poll");
+        wait([interest], Some(Duration::from_secs(5))).expect("poll");
         socket.receive(buffer).expect("receive").expect("a packet")
     }
 
