@@ -148,7 +148,7 @@ fn packet(protocol: u8, bytes: usize) -> Vec<u8> {
     packet.extend([0x9c, 0x40, 0x14, 0x51]);
     match protocol {
         6 => packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]),
-        _ => packet.extend([(bytes - 20 >> 8) as u8, (bytes - 20) as u8, 0, 0]),
+        _ => packet.extend([((bytes - 20) >> 8) as u8, (bytes - 20) as u8, 0, 0]),
     }
     packet.resize(bytes, 7);
     packet
