@@ -27,11 +27,12 @@ const NOISE_BYTES: u64 = 2 << 20;
 /// A round trip longer than the shortest by less than this, or by less than half, has met no full queue: hosts alone take this long.
 const QUEUE_DELAY: Duration = Duration::from_millis(5);
 
-/// As much in flight makes no queue to speak of at 50 Mbit/s and more. It must be within reach of a window that has collapsed, which
-/// is what happens when a path got longer under load: so long as that is not believed, every lost packet counts as congestion.
-const QUIET_BYTES: u64 = 32 << 10;
-/// A quiet path is asked every 200 ms (paths/table.rs): ten answers.
-const QUIET_PERIOD: Duration = Duration::from_secs(2);
+/// As much in flight makes no queue to speak of at 100 Mbit/s and more. A window that starts or has collapsed is within it: Cubic
+/// keeps half of this where one packet in two hundred is lost.
+const QUIET_BYTES: u64 = 64 << 10;
+/// A path is believed to be longer when no packet was faster at so many moments one after the other, half a round trip apart: a host
+/// that pauses makes one late. A window that starts has no more before it is beyond that.
+const QUIET_MOMENTS: usize = 3;
 
 /// What the controllers of one connection know together. All of it is written and read by the packet thread; the atomics are
 /// there because the library wants its controllers to be `Sync`.
@@ -90,6 +91,8 @@ impl<F: ControllerFactory> ControllerFactory for Counting<F> {
 #[derive(Debug)]
 struct Counted {
     inner: Box<dyn Controller>,
+    /// As the inner one was at its beginning.
+    fresh: Box<dyn Controller>,
     gauge: Arc<Gauge>,
     /// Of this path.
     in_flight: u64,
@@ -108,22 +111,66 @@ struct Noise {
     round_trip: Duration,
     /// What a round trip takes without a queue.
     shortest: Duration,
-    /// The shortest since, of those that met no packets of ours on their way.
-    quiet: Option<Duration>,
-    since: Instant,
+    quiet: Quiet,
+}
+
+/// The last moments at which a packet arrived that had met next to none of ours on its way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quiet {
+    /// Since when next to nothing is in flight.
+    since: Option<Instant>,
+    /// When they were, and how long the fastest packet took: the oldest first.
+    moments: [Option<(Instant, Duration)>; QUIET_MOMENTS],
+}
+
+impl Quiet {
+    fn on_in_flight(&mut self, bytes: u64, now: Instant) {
+        if bytes > QUIET_BYTES {
+            self.since = None;
+        } else {
+            self.since.get_or_insert(now);
+        }
+    }
+
+    fn on_arrival(&mut self, sent: Instant, now: Instant) {
+        if self.since.is_none_or(|since| sent < since) {
+            return;
+        }
+        let took = now.saturating_duration_since(sent);
+        match self.moments.last_mut() {
+            Some(Some((at, least))) if now.saturating_duration_since(*at) < took / 2 => {
+                *least = took.min(*least);
+            }
+            _ => {
+                self.moments.rotate_left(1);
+                self.moments[QUIET_MOMENTS - 1] = Some((now, took));
+            }
+        }
+    }
+
+    /// What a round trip takes, if that is certain enough.
+    fn round_trip(&self) -> Option<Duration> {
+        self.moments[0]?;
+        self.moments.iter().flatten().map(|(_, took)| *took).min()
+    }
 }
 
 impl Noise {
-    fn new(now: Instant) -> Noise {
+    fn new() -> Noise {
         Noise {
             // A new path is trusted: its first lost packet says nothing yet.
             delivered: NOISE_BYTES / 2,
             lost: 0,
             round_trip: Duration::ZERO,
             shortest: Duration::MAX,
-            quiet: None,
-            since: now,
+            quiet: Quiet::default(),
         }
+    }
+
+    /// What was lost until now, was lost on another path.
+    fn forget_losses(&mut self) {
+        let new = Noise::new();
+        (self.delivered, self.lost) = (new.delivered, new.lost);
     }
 
     fn on_delivered(&mut self, bytes: u64) {
@@ -134,18 +181,16 @@ impl Noise {
         }
     }
 
-    /// A path may become longer under way. Then its quiet moments say so: a round trip that is long because of what we have in
-    /// flight must not count as what the path takes.
-    fn on_round_trip(&mut self, round_trip: Duration, in_flight: u64, now: Instant) {
-        self.round_trip = round_trip;
-        if in_flight <= QUIET_BYTES {
-            self.quiet = Some(self.quiet.map_or(round_trip, |quiet| quiet.min(round_trip)));
-        }
-        if now.saturating_duration_since(self.since) > QUIET_PERIOD {
-            self.shortest = self.quiet.take().unwrap_or(self.shortest);
-            self.since = now;
-        }
-        self.shortest = self.shortest.min(round_trip);
+    /// A path may become longer under way, and then its quiet moments say so: a round trip that is long because of what we have in
+    /// flight must not count as what the path takes. Returns whether it became so much longer that until now every loss was taken
+    /// for congestion.
+    fn on_arrival(&mut self, sent: Instant, now: Instant) -> bool {
+        let before = self.shortest;
+        self.quiet.on_arrival(sent, now);
+        self.shortest = self.quiet.round_trip().unwrap_or(before).max(before);
+        let took = now.saturating_duration_since(sent);
+        self.shortest = self.shortest.min(took);
+        self.shortest.saturating_sub(before) >= tolerated_queue(before)
     }
 
     /// Whether what was lost now is noise.
@@ -154,28 +199,34 @@ impl Noise {
         let sent = self.delivered + self.lost;
         let is_rare = self.lost * 1_000 <= sent * NOISE_PER_MILLE;
         let queued = self.round_trip.saturating_sub(self.shortest);
-        is_rare && queued < QUEUE_DELAY.max(self.shortest / 2)
+        is_rare && queued < tolerated_queue(self.shortest)
     }
+}
+
+fn tolerated_queue(shortest: Duration) -> Duration {
+    QUEUE_DELAY.max(shortest / 2)
 }
 
 impl Counted {
     fn new(inner: Box<dyn Controller>, gauge: Arc<Gauge>, now: Instant) -> Counted {
         gauge.window.store(inner.window(), Ordering::Relaxed);
         Counted {
+            fresh: inner.clone_box(),
             inner,
             gauge,
             in_flight: 0,
             delivered: 0,
             since: now,
             rate: 0,
-            noise: Noise::new(now),
+            noise: Noise::new(),
         }
     }
 
-    fn set_in_flight(&mut self, bytes: u64) {
+    fn set_in_flight(&mut self, bytes: u64, now: Instant) {
         self.gauge.subtract(self.in_flight);
         self.gauge.add(bytes);
         self.in_flight = bytes;
+        self.noise.quiet.on_in_flight(bytes, now);
     }
 
     fn measure(&mut self, now: Instant) {
@@ -213,7 +264,7 @@ impl Controller for Counted {
     }
 
     fn on_packet_sent(&mut self, now: Instant, bytes: u16, pn: u64) {
-        self.set_in_flight(self.in_flight + u64::from(bytes));
+        self.set_in_flight(self.in_flight + u64::from(bytes), now);
         self.inner.on_packet_sent(now, bytes, pn);
     }
 
@@ -232,8 +283,14 @@ impl Controller for Counted {
     ) {
         self.delivered += bytes;
         self.noise.on_delivered(bytes);
-        self.noise.on_round_trip(rtt.get(), self.in_flight, now);
-        self.set_in_flight(self.in_flight.saturating_sub(bytes));
+        self.noise.round_trip = rtt.get();
+        if self.noise.on_arrival(sent, now) {
+            // What it learned, it learned of another path: where one packet in two hundred is lost it would take Cubic ten seconds
+            // to fill the longer one.
+            self.inner = self.fresh.clone_box();
+            self.noise.forget_losses();
+        }
+        self.set_in_flight(self.in_flight.saturating_sub(bytes), now);
         self.inner.on_ack(now, sent, bytes, pn, app_limited, rtt);
     }
 
@@ -244,7 +301,7 @@ impl Controller for Counted {
         app_limited: bool,
         largest_packet_num_acked: Option<u64>,
     ) {
-        self.set_in_flight(in_flight);
+        self.set_in_flight(in_flight, now);
         self.measure(now);
         self.inner
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
@@ -260,7 +317,7 @@ impl Controller for Counted {
         lost_bytes: u64,
         largest_lost_pn: u64,
     ) {
-        self.set_in_flight(self.in_flight.saturating_sub(lost_bytes));
+        self.set_in_flight(self.in_flight.saturating_sub(lost_bytes), now);
         let forgives = self.noise.forgives(lost_bytes);
         if forgives && !is_ecn && !is_persistent_congestion {
             return;
@@ -287,6 +344,7 @@ impl Controller for Counted {
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
         self.inner.on_mtu_update(new_mtu);
+        self.fresh.on_mtu_update(new_mtu);
         self.publish();
     }
 
@@ -327,16 +385,20 @@ impl Controller for Counted {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::network::{Bottleneck, Losses, Network};
+    use super::super::transport::transport_config;
     use super::*;
 
     const PACKET: u64 = 1_400;
 
     /// Sends 2,000 packets with one lost in every `one_in`, and says how often that was forgiven in the second half.
     fn forgiven(one_in: u64, queued: Duration) -> (u32, u32) {
-        let now = Instant::now();
-        let mut noise = Noise::new(now);
-        noise.on_round_trip(Duration::from_millis(20), 0, now);
-        noise.on_round_trip(Duration::from_millis(20) + queued, 1 << 20, now);
+        let sent = Instant::now();
+        let mut noise = Noise::new();
+        noise.on_arrival(sent, sent + Duration::from_millis(20));
+        noise.round_trip = Duration::from_millis(20) + queued;
         let (mut losses, mut forgiven) = (0, 0);
         for number in 0..2_000 {
             if number % one_in == one_in - 1 {
@@ -362,24 +424,79 @@ mod tests {
     #[test]
     fn a_path_that_became_longer_is_believed_when_it_is_quiet() {
         let start = Instant::now();
-        let short = Duration::from_millis(1);
-        let long = Duration::from_millis(40);
-        let mut noise = Noise::new(start);
-        noise.on_round_trip(short, 0, start);
-        for second in 1..10 {
-            noise.on_round_trip(long, 1 << 20, start + Duration::from_secs(second));
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(40));
+        let mut noise = Noise::new();
+        // A packet each 20 ms, with so much in flight since it was sent.
+        let mut number = 0;
+        let mut after = |took: Duration, in_flight| {
+            number += 1;
+            let now = start + number * Duration::from_millis(20);
+            noise.quiet.on_in_flight(in_flight, now - took);
+            (noise.on_arrival(now - took, now), noise.shortest)
+        };
+        assert_eq!(after(short, 0), (false, short));
+        for _ in 0..20 {
+            assert_eq!(after(long, 1 << 20), (false, short), "a queue of ours");
         }
-        assert_eq!(noise.shortest, short);
-        for second in 10..15 {
-            noise.on_round_trip(long, 0, start + Duration::from_secs(second));
-        }
-        assert_eq!(noise.shortest, long);
-        noise.on_round_trip(short, 1 << 20, start + Duration::from_secs(16));
-        assert_eq!(noise.shortest, short);
+        let believed: Vec<_> = (0..10).map(|_| after(long, 0)).collect();
+        assert_eq!(believed[1], (false, short), "too few moments");
+        assert_eq!(believed.iter().filter(|(longer, _)| *longer).count(), 1);
+        assert_eq!(believed[9], (false, long));
+        assert_eq!(after(short, 1 << 20), (false, short));
     }
 
     #[test]
     fn frequent_loss_is_congestion() {
         assert_eq!(forgiven(20, Duration::ZERO).0, 0);
+    }
+
+    /// A transfer over a connection made on another path than this: what passes in four seconds, and what it believes of the path.
+    fn transfer(prepare: impl FnOnce(&mut Network)) -> (u64, Duration) {
+        let gauge = Arc::new(Gauge::default());
+        let transport = Arc::into_inner(transport_config(&gauge, 1_472)).expect("ours alone");
+        let mut network = Network::connected(1, transport);
+        network.run(Duration::from_secs(1));
+        prepare(&mut network);
+        let bytes = Bytes::from(vec![7; 1 << 20]);
+        let (id, _) = network.write(0, 1);
+        let end = network.now + Duration::from_secs(4);
+        while network.now < end {
+            network.write_more(0, id, &bytes);
+            network.step();
+        }
+        let believed = Duration::from_nanos(gauge.min_rtt_nanos.load(Ordering::Relaxed));
+        (network.sides[1].read[&id], believed)
+    }
+
+    fn loses_one_in(packets: u32) -> Losses {
+        let mut number = 0;
+        Box::new(move |_, _, _| {
+            number += 1;
+            number % packets == 0
+        })
+    }
+
+    #[test]
+    fn a_path_that_became_longer_is_filled_in_spite_of_noise() {
+        let (bytes, believed) = transfer(|network| {
+            network.delay = Duration::from_millis(20);
+            network.losses = loses_one_in(200);
+        });
+        assert!((40..44).contains(&believed.as_millis()), "{believed:?}");
+        assert!(bytes > 100 << 20, "{bytes}");
+    }
+
+    #[test]
+    fn a_queue_that_is_full_because_of_us_is_not_taken_for_a_longer_path() {
+        let (bytes, believed) = transfer(|network| {
+            network.delay = Duration::from_millis(10);
+            network.bottleneck = Some(Bottleneck {
+                bytes_per_second: 2_500_000,
+                queue_bytes: 250_000,
+                free_at: network.now,
+            });
+        });
+        assert!(believed < Duration::from_millis(30), "{believed:?}");
+        assert!(bytes > 8 << 20, "{bytes}");
     }
 }

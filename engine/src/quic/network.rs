@@ -1,4 +1,5 @@
-//! Two connections of the library over a network in memory: several addresses each, a delay, and losses on demand.
+//! Two connections of the library over a network in memory: several addresses each, a delay, and on demand losses and a
+//! narrow place.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -91,7 +92,30 @@ pub struct Network {
     /// One way.
     pub delay: Duration,
     pub losses: Losses,
+    /// Where the dialler's packets wait for each other.
+    pub bottleneck: Option<Bottleneck>,
     air: VecDeque<Packet>,
+}
+
+/// A link that carries so much, and the queue in front of it, which drops what does not fit.
+pub struct Bottleneck {
+    pub bytes_per_second: u32,
+    pub queue_bytes: u32,
+    /// When all that waits has passed.
+    pub free_at: Instant,
+}
+
+impl Bottleneck {
+    /// When a packet has passed, unless it is dropped.
+    fn pass(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
+        let begins = self.free_at.max(now);
+        let time_of = |bytes: u32| Duration::from_secs(1) * bytes / self.bytes_per_second;
+        if begins - now > time_of(self.queue_bytes) {
+            return None;
+        }
+        self.free_at = begins + time_of(bytes as u32);
+        Some(self.free_at)
+    }
 }
 
 impl Network {
@@ -124,6 +148,7 @@ impl Network {
             sides: [side(0, None), side(1, Some(server))],
             delay: Duration::from_millis(1),
             losses: Box::new(|_, _, _| false),
+            bottleneck: None,
             air: VecDeque::new(),
         };
         let connected = network.sides[0]
@@ -196,9 +221,13 @@ impl Network {
     /// Lets a millisecond pass.
     pub fn step(&mut self) {
         self.now += STEP;
-        while self.air.front().is_some_and(|packet| packet.at <= self.now) {
-            let packet = self.air.pop_front().expect("looked");
-            self.deliver(&packet);
+        let air = std::mem::take(&mut self.air);
+        for packet in air {
+            if packet.at <= self.now {
+                self.deliver(&packet);
+            } else {
+                self.air.push_back(packet);
+            }
         }
         for index in 0..2 {
             if self.sides[index].connection.is_some() {
@@ -286,9 +315,15 @@ impl Network {
                 .unwrap_or_else(|| source(index, &side.networks, transmit.destination));
             let from = SocketAddr::new(source, PORT);
             let sendable = side.networks.contains(&network_of(from));
-            if sendable && !(self.losses)(from, transmit.destination, buffer.len()) {
+            let narrow = self.bottleneck.as_mut().filter(|_| index == 0);
+            let passed = match narrow {
+                Some(bottleneck) => bottleneck.pass(buffer.len(), now),
+                None => Some(now),
+            };
+            let arrives = sendable && !(self.losses)(from, transmit.destination, buffer.len());
+            if let Some(passed) = passed.filter(|_| arrives) {
                 self.air.push_back(Packet {
-                    at: now + self.delay,
+                    at: passed + self.delay,
                     from,
                     to: transmit.destination,
                     bytes: buffer.clone(),
@@ -296,6 +331,13 @@ impl Network {
             }
             buffer.clear();
         }
+    }
+
+    /// Writes to a stream as much as it takes.
+    pub fn write_more(&mut self, index: usize, id: StreamId, bytes: &Bytes) {
+        let mut stream = self.sides[index].connection().send_stream(id);
+        // It fails when there is no room.
+        let _ = stream.write_chunks(&mut &mut [bytes.clone()][..]);
     }
 
     /// Opens a stream and writes as much as it takes.
