@@ -11,7 +11,6 @@ use fabric_engine::lanes::{
     RecordReader,
 };
 use fabric_engine::packet::{Headers, Offload};
-use fabric_engine::relay::{RelaySession, wrap};
 use fabric_engine::udp::Arena;
 
 thread_local! {
@@ -220,15 +219,4 @@ fn a_packet_of_a_peer_costs_none() {
         ));
     });
     assert!(each < 0.01, "{each} for a datagram");
-}
-
-#[test]
-fn a_packet_through_a_relay_costs_none() {
-    let packets = packet(17, 14_000);
-    let mut wrapped = Vec::new();
-    let each = allocations_each(|| {
-        wrapped.clear();
-        wrap(RelaySession(7), &packets, 1_400, &mut wrapped);
-    });
-    assert!(each < 0.01, "{each}");
 }

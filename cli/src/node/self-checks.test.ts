@@ -116,6 +116,18 @@ describe("netcheck", () => {
   });
 
   it.each([
+    ["192.0.2.9:7443", "ipv4"],
+    ["[2001:db8::9]:7443", "ipv6"],
+  ])("tells a path through a relay at %s as what it is", async (relay, family) => {
+    const through = `relay:00f1e2d3c4b5a697@${relay}`;
+    const report = await netcheck(
+      view({ peers: [peer("usa-1", 6, { paths: [path(through)] })] }),
+      netProbes(),
+    );
+    expect(report.peers).toMatchObject([{ via: through, family }]);
+  });
+
+  it.each([
     ["192.168.77.11:7443", "none"],
     ["203.0.113.10:7443", "port kept"],
     ["203.0.113.10:60123", "port changed"],

@@ -56,6 +56,17 @@ mod tests {
         Plan::new(&desired(peers), Some(&limits()), 1_000).expect("a plan")
     }
 
+    #[test]
+    fn a_relay_that_listens_elsewhere_is_a_change() {
+        let through = |address: &str| {
+            let mut peer = peer("a", "100.96.0.2/32");
+            peer.candidates = vec![format!("relay:00000000000000aa@{address}")];
+            plan(vec![peer])
+        };
+        let (old, new) = (through("192.0.2.1:1"), through("[2001:db8::1]:1"));
+        assert_eq!(described(&old, &new), ["peer a updated"]);
+    }
+
     fn described(old: &Plan, new: &Plan) -> Vec<String> {
         changes(Some(old), new)
             .iter()

@@ -28,8 +28,6 @@ pub struct Plan {
     pub peers: BTreeMap<String, PlannedPeer>,
     pub revoked: HashSet<Fingerprint>,
     pub traffic_rules: Vec<TrafficRule>,
-    /// Where the relay of each session listens.
-    pub relays: HashMap<RelaySession, SocketAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +37,10 @@ pub struct PlannedPeer {
     pub fingerprint: Fingerprint,
     /// Addresses, and keys of relay sessions.
     pub candidates: Vec<SocketAddr>,
+    /// The relay sessions among the candidates.
+    pub relays: Vec<RelayRoute>,
+    /// Candidates that are left out, and why: a peer that tells nonsense must not keep the rest from being applied.
+    pub left_out: Vec<String>,
     pub remote_prefixes: Vec<Prefix>,
     pub local_prefixes: Vec<Prefix>,
     pub expires_at_ms: u64,
@@ -63,9 +65,9 @@ impl Plan {
             .map(|tunnel| tunnel_settings(tunnel, limits))
             .transpose()?;
         let mut peers = BTreeMap::new();
-        let mut relays = HashMap::new();
+        let mut sessions = HashSet::new();
         for intent in &desired.peers {
-            let peer = planned_peer(intent, desired, limits, &mut relays)?;
+            let peer = planned_peer(intent, desired, limits, &mut sessions)?;
             if peers.insert(intent.id.clone(), peer).is_some() {
                 return Err(invalid(format!("peer {} is there twice", intent.id)));
             }
@@ -87,7 +89,6 @@ impl Plan {
             peers,
             revoked,
             traffic_rules: desired.traffic_rules.clone(),
-            relays,
         })
     }
 }
@@ -132,7 +133,7 @@ fn planned_peer(
     intent: &PeerIntent,
     desired: &Desired,
     limits: Option<&TunnelLimits>,
-    relays: &mut HashMap<RelaySession, SocketAddr>,
+    sessions: &mut HashSet<RelaySession>,
 ) -> Result<PlannedPeer, CommandError> {
     let of_peer = |message: &str| invalid(format!("peer {}: {message}", intent.id));
     if intent.id.is_empty() {
@@ -145,11 +146,21 @@ fn planned_peer(
         return Err(of_peer("spiffeId is not of the trust domain"));
     }
     let mut candidates = Vec::with_capacity(intent.candidates.len());
+    let (mut relays, mut left_out): (Vec<RelayRoute>, Vec<String>) = (Vec::new(), Vec::new());
     for text in &intent.candidates {
-        let candidate = candidate(text, relays)
-            .map_err(|problem| of_peer(&format!("candidate {text} {problem}")))?;
-        if !candidates.contains(&candidate) {
+        let (address, route) =
+            candidate(text).map_err(|problem| of_peer(&format!("candidate {text} {problem}")))?;
+        let candidate = route.map_or(address, |route| route.session.key());
+        if candidates.contains(&candidate) {
+            continue;
+        }
+        if RelaySession::of(address).is_some() {
+            left_out.push(format!("{text} of peer {} is no host's address", intent.id));
+        } else if route.is_some_and(|route| !sessions.insert(route.session)) {
+            left_out.push(format!("{text} of peer {} is another peer's", intent.id));
+        } else {
             candidates.push(candidate);
+            relays.extend(route);
         }
     }
     Ok(PlannedPeer {
@@ -157,34 +168,26 @@ fn planned_peer(
         spiffe_id: intent.spiffe_id.clone(),
         fingerprint: fingerprint(&intent.fingerprint)?,
         candidates,
+        relays,
+        left_out,
         remote_prefixes: prefixes(&intent.remote_prefixes, limits)?,
         local_prefixes: prefixes(&intent.local_prefixes, limits)?,
         expires_at_ms: intent.expires_at_ms,
     })
 }
 
-/// Where packets to a candidate go: its address, or the key of a relay session, which becomes one of `relays`.
-fn candidate(
-    text: &str,
-    relays: &mut HashMap<RelaySession, SocketAddr>,
-) -> Result<SocketAddr, &'static str> {
-    let (address, session) = match text.parse::<RelayRoute>() {
-        Ok(RelayRoute { session, relay }) => (relay, Some(session)),
+/// The address that a candidate has, or that its relay has, which comes with it.
+fn candidate(text: &str) -> Result<(SocketAddr, Option<RelayRoute>), &'static str> {
+    let (address, route) = match text.parse::<RelayRoute>() {
+        Ok(route) => (route.relay, Some(route)),
         Err(RouteError::Malformed) => return Err("is no relay:session@ip:port"),
         Err(RouteError::NotRelayed) => (text.parse().map_err(|_| "is no ip:port")?, None),
     };
     let ip = address.ip();
-    let is_key = RelaySession::of(address).is_some();
-    if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || is_key {
+    if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
         return Err("can't be dialled");
     }
-    let Some(session) = session else {
-        return Ok(address);
-    };
-    match relays.insert(session, address) {
-        None => Ok(session.key()),
-        Some(_) => Err("has the session of another one"),
-    }
+    Ok((address, route))
 }
 
 /// No two peers share a name or an inner prefix: each must be one peer's alone.
@@ -347,10 +350,12 @@ pub(super) mod tests {
         state.peers[1].candidates = vec![through(other)];
         let plan = Plan::new(&state, Some(&limits()), 1_000).expect("a plan");
         assert_eq!(plan.peers["a"].candidates[1], RelaySession(0xaa).key());
-        let relay: SocketAddr = "192.0.2.9:7443".parse().expect("an address");
-        assert_eq!(plan.relays[&RelaySession(0xab)], relay);
-        state.peers[1].candidates = vec![through(one)];
-        assert_eq!(code(&state), codes::INVALID_ARGUMENT);
+        assert_eq!(plan.peers["b"].relays[0].to_string(), through(other));
+        let key = RelaySession(1).key().to_string();
+        state.peers[1].candidates = vec![through(one), key, through(other), through(other)];
+        let plan = Plan::new(&state, Some(&limits()), 1_000).expect("a plan");
+        assert_eq!(plan.peers["b"].candidates, [RelaySession(0xab).key()]);
+        assert_eq!(plan.peers["b"].left_out.len(), 2);
     }
 
     #[test]
@@ -383,7 +388,7 @@ pub(super) mod tests {
     #[test]
     fn refuses_what_makes_no_sense() {
         type Spoil = fn(&mut Desired);
-        let spoils: [Spoil; 13] = [
+        let spoils: [Spoil; 12] = [
             |desired| desired.expires_at_ms = 1_000,
             |desired| desired.trust_domain = "other".to_owned(),
             |desired| desired.peers[0].spiffe_id = "spiffe://other/node/a".to_owned(),
@@ -391,7 +396,6 @@ pub(super) mod tests {
             |desired| desired.peers[0].fingerprint = "zz".repeat(32),
             |desired| desired.peers[0].candidates = vec!["example.org:1".to_owned()],
             |desired| desired.peers[0].candidates = vec!["192.0.2.1:0".to_owned()],
-            |desired| desired.peers[0].candidates = vec![RelaySession(1).key().to_string()],
             |desired| desired.peers[0].candidates = vec!["relay:1@192.0.2.1:1".to_owned()],
             |desired| {
                 desired.peers[0].candidates = vec![format!("relay:{}@0.0.0.0:1", RelaySession(1))];

@@ -118,7 +118,12 @@ impl Engine {
         }
         // The verifier must know the new table before anyone dials by it.
         self.trust.replace(trust_table(&plan));
-        self.relays.clone_from(&plan.relays);
+        let routes = plan.peers.values().flat_map(|peer| &peer.relays);
+        self.relays
+            .extend(routes.map(|route| (route.session, route.relay)));
+        for problem in plan.peers.values().flat_map(|peer| &peer.left_out) {
+            log::error("a candidate is left out", json!({ "problem": problem }));
+        }
         self.classifier.set_rules(&plan.traffic_rules);
         self.plan = Some(plan);
         for change in peer_changes {

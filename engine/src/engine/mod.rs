@@ -122,6 +122,7 @@ pub struct Engine {
     host: Option<HostMonitor>,
     uplinks: Uplinks,
     routes: Option<RouteMonitor>,
+    routes_looked_at: Instant,
     endpoint: Endpoint,
     /// By connection key.
     links: Vec<Option<Box<Link>>>,
@@ -130,7 +131,7 @@ pub struct Engine {
     ready: Ready,
     udp_memory: Arena,
     transmit: Vec<u8>,
-    /// Where the relay of each session listens, by the last plan: sessions take leave after their intents too.
+    /// Where the relay of each session listens; kept until the last connection that goes there is over.
     relays: HashMap<RelaySession, SocketAddr>,
     /// `transmit` with the header of a relay session in front of each packet.
     wrapped: Vec<u8>,
@@ -175,6 +176,7 @@ impl Engine {
             host: HostMonitor::open().ok(),
             uplinks: Uplinks::read(None).unwrap_or_default(),
             routes: RouteMonitor::open().ok(),
+            routes_looked_at: Instant::now(),
             endpoint: Endpoint::new(&parts.reset_key, relayed::largest_packet),
             links: Vec::new(),
             work: VecDeque::new(),

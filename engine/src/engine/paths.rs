@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -11,9 +12,13 @@ use crate::log;
 use crate::os::{AddressChange, RouteMonitor, Uplinks};
 use crate::policy::PeerIndex;
 use crate::quic::{ConnectionKey, MAX_TARGETS, PathReason, PathReport, PathState};
+use crate::relay::RelaySession;
 use crate::socket::messages::{Event, PathStatus, PeerPath};
 use crate::tun::Tunnel;
 use crate::udp::Unreachable;
+
+/// With two thousand remotes and eight interfaces a look takes some fifty milliseconds.
+const ROUTES_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A way to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +157,14 @@ impl Engine {
         }
     }
 
-    /// A route that came or went may make another way out of this host.
+    /// A route that came or went may make another way out of this host. To look costs a question for each remote and interface, and
+    /// some hosts' routes change all the time.
     pub(super) fn look_at_routes(&mut self) {
+        let now = self.now.instant;
+        if now.saturating_duration_since(self.routes_looked_at) < ROUTES_INTERVAL {
+            return;
+        }
+        self.routes_looked_at = now;
         let changed = self.routes.as_ref().is_some_and(RouteMonitor::has_changed);
         if changed && self.uplinks.are_several() {
             self.spread_all();
@@ -173,16 +184,20 @@ impl Engine {
                 Unreachable::Refused => PathReason::ConnectionRefused,
                 Unreachable::NoRoute => PathReason::NoRouteToHost,
             };
-            for remote in self.inner(remote) {
-                self.hint(remote, reason);
-            }
+            self.hint(remote, reason);
         }
     }
 
-    fn hint(&mut self, remote: SocketAddr, reason: PathReason) {
+    /// To the sessions whose packets go to this address, also those of a relay there.
+    fn hint(&mut self, outer: SocketAddr, reason: PathReason) {
         for key in 0..self.links.len() {
+            let relays = &self.relays;
+            let goes_there = |remote: SocketAddr| match RelaySession::of(remote) {
+                Some(session) => relays.get(&session) == Some(&outer),
+                None => remote == outer,
+            };
             if let Some(connection) = self.endpoint.connection(key)
-                && connection.hint(remote, reason)
+                && connection.hint(goes_there, reason)
             {
                 self.schedule(key);
             }

@@ -1,5 +1,6 @@
 //! Between the sockets and QUIC: a packet of a relay session has a header outside, and a key for a remote inside.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use bytes::{Buf, BytesMut};
@@ -26,19 +27,35 @@ impl Engine {
         }
     }
 
-    /// The remotes that packets to this address may be meant for: itself, and the keys of sessions of a relay there.
-    pub(super) fn inner(&self, outer: SocketAddr) -> Vec<SocketAddr> {
-        let sessions = self.relays.iter().filter(|(_, relay)| **relay == outer);
-        let keys = sessions.map(|(session, _)| session.key());
-        std::iter::once(outer).chain(keys).collect()
+    /// Relays that nobody wants and no connection uses any more.
+    pub(super) fn forget_relays(&mut self) {
+        let peers = self.plan.iter().flat_map(|plan| plan.peers.values());
+        let routes = peers.flat_map(|peer| &peer.relays);
+        let wanted: HashSet<RelaySession> = routes.map(|route| route.session).collect();
+        if self.relays.len() == wanted.len() {
+            return;
+        }
+        let mut used = HashSet::new();
+        for key in 0..self.links.len() {
+            if let Some(connection) = self.endpoint.connection(key) {
+                used.extend(
+                    connection
+                        .remotes()
+                        .into_iter()
+                        .filter_map(RelaySession::of),
+                );
+            }
+        }
+        self.relays
+            .retain(|session, _| wanted.contains(session) || used.contains(session));
     }
 
     /// A remote as the outside writes it.
     pub(super) fn name_of(&self, remote: SocketAddr) -> String {
-        let session = RelaySession::of(remote);
-        match session.zip(self.outer(remote)) {
-            Some((session, relay)) => RelayRoute { session, relay }.to_string(),
-            None => remote.to_string(),
+        match (RelaySession::of(remote), self.outer(remote)) {
+            (Some(session), Some(relay)) => RelayRoute { session, relay }.to_string(),
+            (Some(session), None) => format!("relay:{session}"),
+            (None, _) => remote.to_string(),
         }
     }
 
@@ -74,8 +91,8 @@ impl Engine {
         let Some(session) = RelaySession::of(transmit.remote) else {
             return self.sockets.send(outgoing, packets);
         };
-        // A session that is not wanted any more has no relay to send to.
         let Some(relay) = self.relays.get(&session).copied() else {
+            self.sockets.send_errors += 1;
             return;
         };
         let segment_bytes = transmit.segment_bytes.unwrap_or(transmit.bytes);

@@ -117,7 +117,7 @@ impl Engine {
                 Err(error) => {
                     peer.fail(
                         CloseCode::ProtocolError,
-                        format!("{candidate} can't be dialled: {error:?}"),
+                        format!("a candidate can't be dialled: {error:?}"),
                         now.unix_ms,
                     );
                     if peer.attempts.is_empty() {
@@ -160,6 +160,7 @@ impl Engine {
         self.review_pressure();
         self.restore_tunnel();
         self.look_at_routes();
+        self.forget_relays();
         self.tell_refusals();
         if let Some(priority) = &mut self.priority {
             priority.look(self.now.instant);

@@ -25,8 +25,11 @@ const CUT: u8 = 0x20;
 const LAST: u8 = 0x01;
 /// In front of each packet of a cut.
 const CUT_BYTES: usize = 4;
-/// Packets that wait long are copied together into so much memory: forty small ones. A queue may hold as much unused.
+/// Packets that wait long are copied together into so much memory, if they are small: forty of 200 bytes. A queue may hold as much
+/// unused.
 const COMPACT_BYTES: usize = 8 << 10;
+/// A larger one has memory of its own: a block has room for seven of these.
+const SMALL_BYTES: usize = 1 << 10;
 /// A cut's packets are numbered by one byte.
 const MAX_CUT: usize = 256;
 
@@ -63,15 +66,19 @@ impl Packet {
         self.record.clone()
     }
 
-    /// A copy in `memory`, where small ones are put together: it holds no more than `COMPACT_BYTES` or what it needs.
+    /// A copy that holds no more memory than it needs; small ones are put together in `memory`.
     pub fn compact(&self, memory: &mut BytesMut) -> Packet {
-        let needed = self.record.len();
-        if memory.capacity() < needed {
-            *memory = BytesMut::with_capacity(needed.max(COMPACT_BYTES));
-        }
-        memory.extend_from_slice(&self.record);
+        let record = if self.record.len() > SMALL_BYTES {
+            Bytes::copy_from_slice(&self.record)
+        } else {
+            if memory.capacity() < self.record.len() {
+                *memory = BytesMut::with_capacity(COMPACT_BYTES);
+            }
+            memory.extend_from_slice(&self.record);
+            memory.split().freeze()
+        };
         Packet {
-            record: memory.split().freeze(),
+            record,
             offload: self.offload,
         }
     }

@@ -11,10 +11,10 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 const HEADER_BYTES: usize = 16;
 /// rtattr: length, type.
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
-/// What the kernel puts into one part of a dump (NLMSG_GOODSIZE); other answers are far below.
-const ANSWER_BYTES: usize = 32 << 10;
-/// Parts of a dump that are read, some hundred entries each.
-const MAX_PARTS: usize = 64;
+/// The kernel puts as much into one part of a dump as there is room for, up to this; other answers are far below.
+const ANSWER_BYTES: usize = 8 << 10;
+/// Parts of a dump that are read, some dozens of entries each.
+const MAX_PARTS: usize = 256;
 
 pub struct Netlink {
     fd: OwnedFd,
@@ -82,7 +82,7 @@ impl Netlink {
         mut take: impl FnMut(u16, &[u8]),
     ) -> io::Result<()> {
         send(&self.fd, &message.finish(flags), SendFlags::empty())?;
-        let mut answer = vec![0u8; ANSWER_BYTES];
+        let mut answer = [0u8; ANSWER_BYTES];
         for _ in 0..MAX_PARTS {
             let (bytes, _) = recv(&self.fd, &mut answer[..], RecvFlags::empty())?;
             for (kind, body) in messages(&answer[..bytes.min(ANSWER_BYTES)]) {
@@ -97,7 +97,7 @@ impl Netlink {
 
     /// What the kernel told since the last call, at most `reads` messages. Returns false when it had to leave something out.
     pub fn read(&self, reads: usize, mut take: impl FnMut(u16, &[u8])) -> bool {
-        let mut told = vec![0u8; ANSWER_BYTES];
+        let mut told = [0u8; ANSWER_BYTES];
         for _ in 0..reads {
             match recv(&self.fd, &mut told[..], RecvFlags::empty()) {
                 Ok((bytes, _)) => {

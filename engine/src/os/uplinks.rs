@@ -61,28 +61,36 @@ impl Uplinks {
         ipv4 > 1 || self.all.len() - ipv4 > 1
     }
 
-    /// Those that lead to this remote by a route for the same prefix as the one that the host takes, without that one.
+    /// Those that lead to this remote by a route for the same prefix, in the same table, as the one that the host takes, without that
+    /// one. Of many interfaces the first are asked.
     pub fn others(&self, remote: IpAddr) -> Vec<Uplink> {
         let of_family = |uplink: &&Uplink| uplink.local.is_ipv4() == remote.is_ipv4();
-        if self.all.iter().filter(of_family).count() < 2 {
+        let asked: Vec<&Uplink> = self
+            .all
+            .iter()
+            .filter(of_family)
+            .take(MAX_UPLINKS)
+            .collect();
+        if asked.len() < 2 {
             return Vec::new();
         }
-        self.look_up(remote).unwrap_or_default()
-    }
-
-    fn look_up(&self, remote: IpAddr) -> io::Result<Vec<Uplink>> {
-        let netlink = Netlink::open()?;
+        let Ok(netlink) = Netlink::open() else {
+            return Vec::new();
+        };
         let Some(taken) = route(&netlink, remote, None) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
-        let leads_there = |uplink: &&Uplink| {
-            uplink.local.is_ipv4() == remote.is_ipv4()
-                && uplink.interface != taken.interface
-                && route(&netlink, remote, Some(**uplink))
-                    .is_some_and(|route| route.prefix_bits == taken.prefix_bits)
+        let leads_there = |uplink: &&&Uplink| {
+            uplink.interface != taken.interface
+                && route(&netlink, remote, Some(***uplink)).is_some_and(|route| {
+                    (route.table, route.prefix_bits) == (taken.table, taken.prefix_bits)
+                })
         };
-        let others = self.all.iter().filter(leads_there).take(MAX_UPLINKS);
-        Ok(others.copied().collect())
+        asked
+            .iter()
+            .filter(leads_there)
+            .map(|uplink| **uplink)
+            .collect()
     }
 }
 
@@ -121,6 +129,7 @@ fn uplink(kind: u16, body: &[u8]) -> Option<Uplink> {
 
 struct Route {
     interface: u32,
+    table: u32,
     prefix_bits: u8,
 }
 
@@ -149,10 +158,13 @@ fn parse_route(kind: u16, body: &[u8]) -> Option<Route> {
     if kind != libc::RTM_NEWROUTE || header[7] != RTN_UNICAST {
         return None;
     }
-    let mut interfaces = attributes(rest).filter(|(kind, _)| *kind == libc::RTA_OIF);
-    let (_, interface) = interfaces.next()?;
+    let value = |wanted: u16| {
+        let mut found = attributes(rest).filter(|(kind, _)| *kind == wanted);
+        found.next().and_then(|(_, value)| u32_at(value, 0))
+    };
     Some(Route {
-        interface: u32_at(interface, 0)?,
+        interface: value(libc::RTA_OIF)?,
+        table: value(libc::RTA_TABLE).unwrap_or(header[4].into()),
         prefix_bits: header[1],
     })
 }
@@ -166,9 +178,15 @@ mod tests {
         let uplinks = Uplinks::read(None).expect("a list");
         for uplink in &uplinks.all {
             assert!(uplink.interface > 0 && !uplink.local.is_loopback());
-            assert_eq!(uplinks.others(uplink.local), []);
         }
-        assert_eq!(uplinks.others([127, 0, 0, 1].into()), []);
+        // As if there were many, which all are asked.
+        let first = Uplink {
+            local: [10, 255, 255, 1].into(),
+            interface: 1,
+        };
+        let more = (1..4).map(|interface| Uplink { interface, ..first });
+        let all = uplinks.all.iter().copied().chain(more).collect();
+        assert_eq!(Uplinks { all }.others([127, 0, 0, 1].into()), []);
     }
 
     #[test]
@@ -183,7 +201,10 @@ mod tests {
             parse_route(libc::RTM_NEWROUTE, &body)
         };
         let route = told(RTN_UNICAST, Some(7)).expect("a route");
-        assert_eq!((route.interface, route.prefix_bits), (7, 24));
+        assert_eq!(
+            (route.interface, route.prefix_bits, route.table),
+            (7, 24, 254)
+        );
         assert!(told(libc::RTN_LOCAL, Some(1)).is_none());
         assert!(told(RTN_UNICAST, None).is_none());
         assert!(parse_route(libc::RTM_NEWROUTE, &[0; 5]).is_none());

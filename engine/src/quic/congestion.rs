@@ -93,9 +93,14 @@ struct Counted {
     inner: Box<dyn Controller>,
     /// As the inner one was at its beginning.
     fresh: Box<dyn Controller>,
+    /// When it last began: what was sent before is none of its business.
+    begun: Instant,
     gauge: Arc<Gauge>,
     /// Of this path.
     in_flight: u64,
+    /// A packet of it has arrived. Before, it is none of those that the lanes send on, and what is in flight on it, and how little may
+    /// be, must not hold them up.
+    is_proven: bool,
     delivered: u64,
     since: Instant,
     /// Bytes per second.
@@ -112,6 +117,8 @@ struct Noise {
     /// What a round trip takes without a queue.
     shortest: Duration,
     quiet: Quiet,
+    /// The longest that it was believed to be, and the losses were judged anew for.
+    longest: Duration,
 }
 
 /// The last moments at which a packet arrived that had met next to none of ours on its way.
@@ -164,6 +171,7 @@ impl Noise {
             round_trip: Duration::ZERO,
             shortest: Duration::MAX,
             quiet: Quiet::default(),
+            longest: Duration::ZERO,
         }
     }
 
@@ -183,14 +191,22 @@ impl Noise {
 
     /// A path may become longer under way, and then its quiet moments say so: a round trip that is long because of what we have in
     /// flight must not count as what the path takes. Returns whether it became so much longer that until now every loss was taken
-    /// for congestion.
+    /// for congestion; only once for the same length, because a slow link with a short queue is never quiet when we fill it.
     fn on_arrival(&mut self, sent: Instant, now: Instant) -> bool {
         let before = self.shortest;
         self.quiet.on_arrival(sent, now);
         self.shortest = self.quiet.round_trip().unwrap_or(before).max(before);
         let took = now.saturating_duration_since(sent);
         self.shortest = self.shortest.min(took);
-        self.shortest.saturating_sub(before) >= tolerated_queue(before)
+        let is_known = before != Duration::MAX;
+        if !is_known {
+            self.longest = self.shortest;
+        }
+        let is_longer = self.shortest >= self.longest + tolerated_queue(self.longest);
+        if is_longer {
+            self.longest = self.shortest;
+        }
+        is_longer && is_known
     }
 
     /// Whether what was lost now is noise.
@@ -209,12 +225,17 @@ fn tolerated_queue(shortest: Duration) -> Duration {
 
 impl Counted {
     fn new(inner: Box<dyn Controller>, gauge: Arc<Gauge>, now: Instant) -> Counted {
-        gauge.window.store(inner.window(), Ordering::Relaxed);
+        // The first of a connection is all there is.
+        let (none, window) = (0, inner.window());
+        let order = Ordering::Relaxed;
+        let _ = gauge.window.compare_exchange(none, window, order, order);
         Counted {
             fresh: inner.clone_box(),
+            begun: now,
             inner,
             gauge,
             in_flight: 0,
+            is_proven: false,
             delivered: 0,
             since: now,
             rate: 0,
@@ -223,8 +244,10 @@ impl Counted {
     }
 
     fn set_in_flight(&mut self, bytes: u64, now: Instant) {
-        self.gauge.subtract(self.in_flight);
-        self.gauge.add(bytes);
+        if self.is_proven {
+            self.gauge.subtract(self.in_flight);
+            self.gauge.add(bytes);
+        }
         self.in_flight = bytes;
         self.noise.quiet.on_in_flight(bytes, now);
     }
@@ -241,7 +264,7 @@ impl Counted {
 
     /// Of the paths of a connection, the one that has most in flight is the one that bulk takes.
     fn publish(&self) {
-        if self.in_flight * 2 < self.gauge.in_flight() {
+        if !self.is_proven || self.in_flight * 2 < self.gauge.in_flight() {
             return;
         }
         let nanos = u64::try_from(self.noise.shortest.as_nanos()).unwrap_or(u64::MAX);
@@ -254,7 +277,9 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.gauge.subtract(self.in_flight);
+        if self.is_proven {
+            self.gauge.subtract(self.in_flight);
+        }
     }
 }
 
@@ -281,6 +306,10 @@ impl Controller for Counted {
         app_limited: bool,
         rtt: &RttEstimator,
     ) {
+        if !self.is_proven {
+            self.is_proven = true;
+            self.gauge.add(self.in_flight);
+        }
         self.delivered += bytes;
         self.noise.on_delivered(bytes);
         self.noise.round_trip = rtt.get();
@@ -289,6 +318,7 @@ impl Controller for Counted {
             // to fill the longer one.
             self.inner = self.fresh.clone_box();
             self.noise.forget_losses();
+            self.begun = now;
         }
         self.set_in_flight(self.in_flight.saturating_sub(bytes), now);
         self.inner.on_ack(now, sent, bytes, pn, app_limited, rtt);
@@ -319,7 +349,8 @@ impl Controller for Counted {
     ) {
         self.set_in_flight(self.in_flight.saturating_sub(lost_bytes), now);
         let forgives = self.noise.forgives(lost_bytes);
-        if forgives && !is_ecn && !is_persistent_congestion {
+        let is_of_another_path = sent < self.begun;
+        if (forgives || is_of_another_path) && !is_ecn && !is_persistent_congestion {
             return;
         }
         self.inner.on_congestion_event(
@@ -330,7 +361,6 @@ impl Controller for Counted {
             lost_bytes,
             largest_lost_pn,
         );
-        self.publish();
     }
 
     fn on_packet_lost(&mut self, lost_bytes: u16, pn: u64, now: Instant) {
@@ -339,13 +369,11 @@ impl Controller for Counted {
 
     fn on_spurious_congestion_event(&mut self) {
         self.inner.on_spurious_congestion_event();
-        self.publish();
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
         self.inner.on_mtu_update(new_mtu);
         self.fresh.on_mtu_update(new_mtu);
-        self.publish();
     }
 
     fn on_ack_frequency_update(
@@ -367,11 +395,10 @@ impl Controller for Counted {
 
     /// For a path that takes this one's place, with nothing in flight yet.
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Counted::new(
-            self.inner.clone_box(),
-            self.gauge.clone(),
-            self.since,
-        ))
+        let inner = self.inner.clone_box();
+        let mut counted = Counted::new(inner, self.gauge.clone(), self.since);
+        counted.fresh = self.fresh.clone_box();
+        Box::new(counted)
     }
 
     fn initial_window(&self) -> u64 {
@@ -386,8 +413,9 @@ impl Controller for Counted {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use noq_proto::{FourTuple, PathId, PathStatus};
 
-    use super::super::network::{Bottleneck, Losses, Network};
+    use super::super::network::{Bottleneck, Losses, Network, address};
     use super::super::transport::transport_config;
     use super::*;
 
@@ -450,8 +478,21 @@ mod tests {
         assert_eq!(forgiven(20, Duration::ZERO).0, 0);
     }
 
-    /// A transfer over a connection made on another path than this: what passes in four seconds, and what it believes of the path.
-    fn transfer(prepare: impl FnOnce(&mut Network)) -> (u64, Duration) {
+    const TRANSFER: Duration = Duration::from_secs(4);
+
+    #[derive(Debug)]
+    struct Transferred {
+        /// Bytes.
+        read: u64,
+        /// Packets.
+        sent: u64,
+        lost: u64,
+        /// What is believed of the path.
+        round_trip: Duration,
+    }
+
+    /// Over a connection made on another path than this.
+    fn transfer(prepare: impl FnOnce(&mut Network)) -> Transferred {
         let gauge = Arc::new(Gauge::default());
         let transport = Arc::into_inner(transport_config(&gauge, 1_472)).expect("ours alone");
         let mut network = Network::connected(1, transport);
@@ -459,13 +500,43 @@ mod tests {
         prepare(&mut network);
         let bytes = Bytes::from(vec![7; 1 << 20]);
         let (id, _) = network.write(0, 1);
-        let end = network.now + Duration::from_secs(4);
+        let end = network.now + TRANSFER;
         while network.now < end {
             network.write_more(0, id, &bytes);
             network.step();
         }
-        let believed = Duration::from_nanos(gauge.min_rtt_nanos.load(Ordering::Relaxed));
-        (network.sides[1].read[&id], believed)
+        let stats = network.sides[0].connection().path_stats(PathId::ZERO);
+        let stats = stats.expect("its path");
+        Transferred {
+            read: network.sides[1].read[&id],
+            sent: stats.sent_packets,
+            lost: stats.lost_packets,
+            round_trip: Duration::from_nanos(gauge.min_rtt_nanos.load(Ordering::Relaxed)),
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_tried_in_vain_holds_up_no_bulk_on_the_other() {
+        let gauge = Arc::new(Gauge::default());
+        let transport = Arc::into_inner(transport_config(&gauge, 1_472)).expect("ours alone");
+        let mut network = Network::connected(2, transport);
+        network.run(Duration::from_secs(1));
+        let in_vain = address(1, 1);
+        network.losses = Box::new(move |_, to, _| to == in_vain);
+        let tuple = FourTuple::new(in_vain, None);
+        let now = network.now;
+        let connection = network.sides[0].connection();
+        connection
+            .open_path(tuple, PathStatus::Backup, now)
+            .expect("tried");
+        let end = now + Duration::from_secs(2);
+        let (limit, mut most) = (gauge.bulk_limit(), 0);
+        while network.now < end {
+            network.step();
+            assert_eq!(gauge.bulk_limit(), limit);
+            most = most.max(gauge.in_flight());
+        }
+        assert!(most < 1_000, "{most} in flight");
     }
 
     fn loses_one_in(packets: u32) -> Losses {
@@ -478,25 +549,32 @@ mod tests {
 
     #[test]
     fn a_path_that_became_longer_is_filled_in_spite_of_noise() {
-        let (bytes, believed) = transfer(|network| {
+        let stats = transfer(|network| {
             network.delay = Duration::from_millis(20);
             network.losses = loses_one_in(200);
         });
-        assert!((40..44).contains(&believed.as_millis()), "{believed:?}");
-        assert!(bytes > 100 << 20, "{bytes}");
+        let round_trip = stats.round_trip.as_millis();
+        assert!((40..44).contains(&round_trip), "{stats:?}");
+        assert!(stats.read > 100 << 20, "{stats:?}");
     }
 
+    /// Also where the queue is so short that next to nothing is in flight when it is full.
     #[test]
-    fn a_queue_that_is_full_because_of_us_is_not_taken_for_a_longer_path() {
-        let (bytes, believed) = transfer(|network| {
-            network.delay = Duration::from_millis(10);
-            network.bottleneck = Some(Bottleneck {
-                bytes_per_second: 2_500_000,
-                queue_bytes: 250_000,
-                free_at: network.now,
+    fn a_queue_that_is_full_because_of_us_is_not_taken_for_a_longer_path_again_and_again() {
+        for (bytes_per_second, queue_bytes, lost_percent) in
+            [(2_500_000, 250_000, 4), (1_250_000, 64_000, 12)]
+        {
+            let stats = transfer(|network| {
+                network.delay = Duration::from_millis(5);
+                network.bottleneck = Some(Bottleneck {
+                    bytes_per_second,
+                    queue_bytes,
+                    free_at: network.now,
+                });
             });
-        });
-        assert!(believed < Duration::from_millis(30), "{believed:?}");
-        assert!(bytes > 8 << 20, "{bytes}");
+            let capacity = u64::from(bytes_per_second) * TRANSFER.as_secs();
+            assert!(stats.read > capacity * 8 / 10, "{stats:?}");
+            assert!(stats.lost < stats.sent * lost_percent / 100, "{stats:?}");
+        }
     }
 }

@@ -50,9 +50,19 @@ impl Connection {
         reports.unwrap_or_default()
     }
 
-    /// The network reports that a remote can't be reached, which anyone may have made up. Returns whether a path leads there.
-    pub fn hint(&mut self, remote: SocketAddr, reason: PathReason) -> bool {
-        self.steering.hint(remote, reason)
+    /// The network reports that some remotes can't be reached, which anyone may have made up. Returns whether a path leads there.
+    pub fn hint(&mut self, is_meant: impl Fn(SocketAddr) -> bool, reason: PathReason) -> bool {
+        self.steering.hint(is_meant, reason)
+    }
+
+    /// Where its paths lead.
+    pub fn remotes(&self) -> Vec<SocketAddr> {
+        let remotes = |inner: &noq_proto::Connection| {
+            let paths = inner.paths().into_iter();
+            let networks = paths.filter_map(|id| inner.network_path(id).ok());
+            networks.map(|network| network.remote()).collect()
+        };
+        self.inner.look(remotes).unwrap_or_default()
     }
 
     /// Addresses of this host are gone.

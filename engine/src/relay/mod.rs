@@ -9,6 +9,6 @@ pub use header::{HEADER_BYTES, Outer, unwrap, wrap};
 pub use route::{RelayRoute, RouteError};
 pub use session::RelaySession;
 
-/// What a path through a relay carries at most: the UDP payload of Ethernet over IPv6 without the header. Nobody can say what the
-/// links behind the relay carry.
-pub const LARGEST_PACKET: u16 = 1_500 - 48 - HEADER_BYTES as u16;
+/// What a session that begins through a relay tries to send at most, on any path: the UDP payload of Ethernet. Nobody can say what
+/// the links behind the relay carry.
+pub const LARGEST_PACKET: u16 = 1_500 - 28;

@@ -105,9 +105,9 @@ impl Steering {
         }
     }
 
-    pub fn hint(&mut self, remote: SocketAddr, reason: PathReason) -> bool {
+    pub fn hint(&mut self, is_meant: impl Fn(SocketAddr) -> bool, reason: PathReason) -> bool {
         let table = self.table.as_mut();
-        let taken = table.is_some_and(|table| table.hint(remote, reason));
+        let taken = table.is_some_and(|table| table.hint(is_meant, reason));
         if taken {
             self.looked_at = None;
         }

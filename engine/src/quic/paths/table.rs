@@ -149,6 +149,14 @@ pub struct Path {
 }
 
 impl Path {
+    /// With the address of ours that it goes from, also if it was opened from whichever the host chooses.
+    fn used(&self) -> Network {
+        Network {
+            local: self.network.local.or(self.local),
+            ..self.network
+        }
+    }
+
     fn is_established(&self) -> bool {
         self.established_at.is_some() && !self.closing
     }
@@ -447,14 +455,13 @@ impl Table {
         }
     }
 
-    /// The network reports that this remote can't be reached, which anyone may have made up.
+    /// The network reports that these remotes can't be reached, which anyone may have made up.
     /// Returns whether a path there waits for an answer, and is now given less time for it.
-    pub fn hint(&mut self, remote: SocketAddr, reason: PathReason) -> bool {
+    pub fn hint(&mut self, is_meant: impl Fn(SocketAddr) -> bool, reason: PathReason) -> bool {
         let mut taken = false;
         for path in &mut self.paths {
-            let is_meant = path.network.remote == remote && !path.closing;
             let waits = path.waiting_since.is_some() || path.established_at.is_none();
-            if is_meant && waits {
+            if waits && !path.closing && is_meant(path.network.remote) {
                 path.hint = Some(reason);
                 taken = true;
             }
@@ -462,9 +469,9 @@ impl Table {
         taken
     }
 
-    /// The target that a path belongs to: the one for its very addresses, else the one for that remote from any of ours.
+    /// The target that these addresses belong to: the one for them alone, else the one for that remote from any of ours.
     fn position(&self, network: Network) -> Option<usize> {
-        let exact = |target: &Target| target.network == network;
+        let exact = |target: &Target| network.local.is_some() && target.network == network;
         let open = |target: &Target| {
             target.network.remote == network.remote && target.network.local.is_none()
         };
@@ -480,7 +487,7 @@ impl Table {
 
     /// The place in the order of preference.
     fn rank(&self, path: &Path) -> usize {
-        self.position(path.network).unwrap_or(MAX_TARGETS)
+        self.position(path.used()).unwrap_or(MAX_TARGETS)
     }
 
     fn fail(&mut self, network: Network, reason: PathReason, now: Instant) {
@@ -507,7 +514,7 @@ impl Table {
         let lasted = path
             .established_at
             .is_some_and(|at| now.duration_since(at) >= GOOD_AS_NEW);
-        let network = path.network;
+        let network = path.used();
         let Some(target) = self.target_of(network) else {
             return self.tell(network.remote, PathState::Closed, Some(reason));
         };
@@ -629,12 +636,13 @@ impl Table {
 
     /// A path that recovered needs no second one to the same place.
     fn close_the_surplus(&mut self, actions: &mut Vec<Action>) {
-        let ranked = |path: &Path| (self.rank(path), path.network, path.id);
+        let ranked = |path: &Path| (self.rank(path), path.id);
         let healthy = self.paths.iter().filter(|path| path.is_healthy());
         let healthy: Vec<_> = healthy.map(ranked).collect();
-        for path in &mut self.paths {
-            let doubles = |(rank, network, id): &(usize, Network, PathId)| {
-                *rank < MAX_TARGETS && *network == path.network && *id < path.id
+        let ranks: Vec<usize> = self.paths.iter().map(|path| self.rank(path)).collect();
+        for (path, rank_of_path) in self.paths.iter_mut().zip(ranks) {
+            let doubles = |(rank, id): &(usize, PathId)| {
+                *rank < MAX_TARGETS && *rank == rank_of_path && *id < path.id
             };
             if self.dials && !path.closing && healthy.iter().any(doubles) {
                 path.closing = true;

@@ -106,6 +106,39 @@ fn two_addresses_of_ours_to_one_remote_are_two_paths() {
     );
 }
 
+/// The host got a better interface than the one that the session was made through.
+#[test]
+fn a_path_from_the_address_of_another_target_is_that_ones() {
+    let start = Instant::now();
+    let wireless = Network {
+        local: Some(address(0, 0).ip()),
+        ..place(0)
+    };
+    let cable = Network {
+        local: Some(address(0, 1).ip()),
+        ..place(0)
+    };
+    let mut table = Table::new(true, place(0), start);
+    table.set_targets(&[place(0)], start);
+    table.moved(PathId::ZERO, wireless);
+    assert_eq!(table.poll(start), []);
+    table.set_targets(&[place(0), wireless], start);
+    assert_eq!(
+        table.poll(start),
+        [Action::Open(place(0))],
+        "from the cable"
+    );
+    let better = PathId::from(1u32);
+    table.opened(better, place(0), start);
+    table.moved(better, cable);
+    table.established(better, cable, start);
+    let later = start + Duration::from_secs(1);
+    let statuses: Vec<_> = table.poll(later);
+    assert!(statuses.contains(&Action::SetStatus(better, PathStatus::Available)));
+    assert!(statuses.contains(&Action::SetStatus(PathId::ZERO, PathStatus::Backup)));
+    assert_eq!(table.paths.len(), 2, "both stay");
+}
+
 #[test]
 fn one_lost_packet_is_no_dead_path() {
     let start = Instant::now();
@@ -160,10 +193,16 @@ fn a_packet_on_a_waiting_path_is_answered_there_when_the_one_in_use_is_quiet() {
 fn a_hint_shortens_the_silence_and_closes_nothing_that_answers() {
     let start = Instant::now();
     let mut table = two_paths(start);
-    table.hint(address(1, 0), PathReason::ConnectionRefused);
+    table.hint(
+        |remote| remote == address(1, 0),
+        PathReason::ConnectionRefused,
+    );
     table.observe(PathId::ZERO, acknowledged(2), start + 10 * MS);
     assert_eq!(table.poll(start + 45 * MS), []);
-    table.hint(address(1, 0), PathReason::ConnectionRefused);
+    table.hint(
+        |remote| remote == address(1, 0),
+        PathReason::ConnectionRefused,
+    );
     assert!(
         table
             .poll(start + 46 * MS)
@@ -468,7 +507,7 @@ proptest! {
                 Step::Closed(index) => if let Some((id, _)) = id(&table, index) {
                     table.closed(id, PathReason::ConnectionReset, now);
                 },
-                Step::Hint(number) => { table.hint(address(1, number), PathReason::NoRouteToHost); }
+                Step::Hint(number) => { table.hint(|remote| remote == address(1, number), PathReason::NoRouteToHost); }
                 Step::Targets(numbers) => {
                     let networks: Vec<Network> = numbers.into_iter().map(place).collect();
                     table.set_targets(&networks, now);

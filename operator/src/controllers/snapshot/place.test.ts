@@ -74,7 +74,7 @@ it("never offers what nobody can dial, nor more than a node may have", () => {
       for (const { candidates } of placeNodes(nodes, POOLS).values()) {
         expect(candidates.length).toBeLessThanOrEqual(16);
         for (const { endpoint } of candidates)
-          expect(endpoint).not.toMatch(/^(127\.|0\.|224\.|100\.96\.|\[::1\]|\[fe80|\[fd5a)/);
+          expect(endpoint).not.toMatch(/^(127\.|0\.|224\.|100\.96\.|\[::1\]|\[fe80|\[fd5a|\[100::)/);
       }
     }),
   );

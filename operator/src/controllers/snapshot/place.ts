@@ -33,7 +33,8 @@ const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/1
 );
 /**
  * Nobody can dial these: unspecified, loopback, multicast and above, and IPv6 link-local without its zone. Nor IPv4 written as IPv6, which
- * would lead peers to their own loopback and networks past all the rules here.
+ * would lead peers to their own loopback and networks past all the rules here, nor discard-only addresses (RFC 6666), which stand for
+ * relays inside an engine.
  */
 const USELESS = [
   "0.0.0.0/8",
@@ -41,6 +42,7 @@ const USELESS = [
   "224.0.0.0/3",
   "::/127",
   "::ffff:0:0/96",
+  "100::/64",
   "fe80::/10",
   "ff00::/8",
 ].map(parseCidr);
