@@ -93,7 +93,7 @@ describe("a member with two interfaces to the same address of a peer", () => {
     await goesFrom(WIRELESS);
     // Also while the first is tried again in vain.
     await until(pathsOf, (paths) => paths.some(({ status }) => status === "opening"), PATIENCE_MS);
-    for (let pings = 0; pings < 25; pings += 1) await watch.answeredSinceNow();
+    for (let answers = 0; answers < 25; answers += 1) await watch.answeredSinceNow();
     const dead = await watch.stop();
     console.log(`the first dies: longest gap ${dead.longestGapMs} ms, ${dead.lost} pings lost`);
     expect(dead.longestGapMs).toBeLessThan(2_000);
