@@ -108,22 +108,29 @@ impl Engine {
                 ConnectionEvent::Closed(closed) => self.on_closed(key, &closed),
             }
         }
-        while let Some((from, bytes)) = self
+        let mut chunks = std::mem::take(&mut self.chunks);
+        while let Some(read) = self
             .endpoint
             .connection(key)
-            .and_then(|connection| connection.read())
+            .and_then(|connection| connection.read(&mut chunks))
         {
-            match (from, bytes) {
-                (StreamBytes::Control, Some(bytes)) => self.on_control_bytes(key, &bytes),
-                (StreamBytes::Control, None) => {
-                    self.close_link(key, CloseCode::ProtocolError, "the control stream ended");
+            let bytes = chunks.drain(..);
+            match read.from {
+                StreamBytes::Control => {
+                    bytes.for_each(|bytes| self.on_control_bytes(key, &bytes));
+                    if read.ended {
+                        self.close_link(key, CloseCode::ProtocolError, "the control stream ended");
+                    }
                 }
-                (StreamBytes::Lane(number), Some(bytes)) => {
+                StreamBytes::Lane(number) => {
                     self.on_lane_bytes(key, number, bytes);
+                    if read.ended {
+                        self.on_lane_end(key, number);
+                    }
                 }
-                (StreamBytes::Lane(number), None) => self.on_lane_end(key, number),
             }
         }
+        self.chunks = chunks;
         self.take_datagrams(key);
         self.on_session_events(key);
         self.on_path_changes(key);
@@ -178,14 +185,19 @@ impl Engine {
         self.deliver(peer, None, &parts, offload);
     }
 
-    fn on_lane_bytes(&mut self, key: ConnectionKey, number: u64, bytes: Bytes) {
+    fn on_lane_bytes(
+        &mut self,
+        key: ConnectionKey,
+        number: u64,
+        bytes: impl Iterator<Item = Bytes>,
+    ) {
         let Some(link) = self.link_mut(key) else {
             return;
         };
         let carries_packets = link.carries_packets();
         let Some(peer) = link.peer else { return };
         let mut reader = link.readers.remove(&number).unwrap_or_default();
-        reader.push(bytes);
+        bytes.for_each(|bytes| reader.push(bytes));
         let mut parts = std::mem::take(&mut self.parts);
         let malformed = loop {
             match reader.next(&mut parts) {

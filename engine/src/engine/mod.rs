@@ -140,6 +140,8 @@ pub struct Engine {
 
     tunnel: Option<Tunnel>,
     tunnel_memory: Arena,
+    /// What was read of a stream.
+    chunks: Vec<Bytes>,
     /// Those of the record that is read.
     parts: Vec<Bytes>,
     pace: Pace,
@@ -188,6 +190,7 @@ impl Engine {
             packets_refused: 0,
             tunnel: None,
             tunnel_memory: Arena::default(),
+            chunks: Vec::new(),
             parts: Vec::new(),
             pace: Pace::default(),
             classifier: Classifier::new(Instant::now()),

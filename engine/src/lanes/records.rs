@@ -21,8 +21,8 @@ pub fn preamble(class: TrafficClass) -> Bytes {
     Bytes::copy_from_slice(&[RECORDS, class.number()])
 }
 
-/// Cuts one lane stream into packets, without copying them. What it holds is bounded by one record and the chunk with its end, and
-/// by so many packets as that is of `SMALL_BYTES`.
+/// Cuts one lane stream into packets, without copying them. What it holds is bounded by one record and the chunks that were pushed
+/// with its end, and by so many packets as that is of `SMALL_BYTES`.
 #[derive(Default)]
 pub struct RecordReader {
     chunks: VecDeque<Bytes>,

@@ -114,6 +114,9 @@ pub struct Connection {
     pub(super) steering: Steering,
 }
 
+/// As many as two superframes have.
+const CHUNKS_PER_READ: usize = 128;
+
 /// A close goes out once in each packet space that has keys.
 const CLOSING_SENDS: u8 = 3;
 
@@ -380,11 +383,12 @@ impl Connection {
 
     // ---- control stream and lanes
 
-    /// The next bytes of a stream, in order; no bytes when the other side ended or reset it.
-    pub fn read(&mut self) -> Option<(StreamBytes, Option<Bytes>)> {
+    /// Puts the next bytes of a stream, in order, behind what is in `chunks`, and says whose they are.
+    pub fn read(&mut self, chunks: &mut Vec<Bytes>) -> Option<StreamRead> {
         while let Some(id) = self.readable.front().copied() {
-            let read = self.read_chunk(id);
-            if !matches!(read, Ok(Some(_))) {
+            let before = chunks.len();
+            let rest = self.read_stream(id, chunks);
+            if rest != StreamRest::More {
                 self.readable.pop_front();
             }
             let from = if Some(id) == self.control {
@@ -392,27 +396,30 @@ impl Connection {
             } else {
                 StreamBytes::Lane(id.index())
             };
-            match read {
-                Ok(bytes) => return Some((from, bytes)),
-                Err(ReadError::Reset(_)) => return Some((from, None)),
-                Err(ReadError::Blocked) => {}
+            let ended = rest == StreamRest::Ended;
+            if ended || chunks.len() > before {
+                return Some(StreamRead { from, ended });
             }
         }
         None
     }
 
-    fn read_chunk(&mut self, id: StreamId) -> Result<Option<Bytes>, ReadError> {
+    fn read_stream(&mut self, id: StreamId, chunks: &mut Vec<Bytes>) -> StreamRest {
         let read = |inner: &mut noq_proto::Connection| {
             let mut stream = inner.recv_stream(id);
-            let Ok(mut chunks) = stream.read(true) else {
-                return Err(ReadError::Blocked);
+            let Ok(mut arrived) = stream.read(true) else {
+                return StreamRest::Nothing;
             };
-            let chunk = chunks.next(usize::MAX);
-            // Whether flow control has something to send: the caller polls for transmits anyway.
-            let _ = chunks.finalize();
-            Ok(chunk?.map(|chunk| chunk.bytes))
+            for _ in 0..CHUNKS_PER_READ {
+                match arrived.next(usize::MAX) {
+                    Ok(Some(chunk)) => chunks.push(chunk.bytes),
+                    Ok(None) | Err(ReadError::Reset(_)) => return StreamRest::Ended,
+                    Err(ReadError::Blocked) => return StreamRest::Nothing,
+                }
+            }
+            StreamRest::More
         };
-        self.inner.call(read).unwrap_or(Err(ReadError::Blocked))
+        self.inner.call(read).unwrap_or(StreamRest::Nothing)
     }
 
     /// Writes to the control stream and returns what it did not take.
@@ -486,6 +493,22 @@ pub enum StreamBytes {
     Control,
     /// The n-th lane that the other side opened.
     Lane(u64),
+}
+
+/// What `read` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamRead {
+    pub from: StreamBytes,
+    /// The other side ended or reset it: nothing comes any more.
+    pub ended: bool,
+}
+
+/// What a stream still has, after a part of it was read.
+#[derive(PartialEq)]
+enum StreamRest {
+    More,
+    Nothing,
+    Ended,
 }
 
 /// Whether a UDP packet of ours holds a Handshake packet, alone or behind an Initial one (RFC 9000 §17.2).

@@ -136,8 +136,10 @@ impl Side {
                     ConnectionEvent::Closed(closed) => self.closed.push(closed),
                 }
             }
-            while let Some((from, bytes)) = connection.read() {
-                self.streams.extend(bytes.map(|bytes| (from, bytes)));
+            let mut chunks = Vec::new();
+            while let Some(read) = connection.read(&mut chunks) {
+                self.streams
+                    .extend(chunks.drain(..).map(|bytes| (read.from, bytes)));
             }
             while let Some(datagram) = connection.receive_datagram() {
                 self.datagrams.push(datagram);

@@ -29,7 +29,7 @@ mod verifier_tests;
 
 pub use cipher::Cipher;
 pub use connection::{
-    Closed, Connection, ConnectionEvent, Established, PathFacts, StreamBytes, Transmit,
+    Closed, Connection, ConnectionEvent, Established, PathFacts, StreamBytes, StreamRead, Transmit,
 };
 pub use dialer::{Dialer, Rest};
 pub use endpoint::{ConnectionKey, DialError, Endpoint, Received};
