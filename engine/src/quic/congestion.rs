@@ -26,6 +26,8 @@ const NOISE_PER_MILLE: u64 = 20;
 const NOISE_BYTES: u64 = 2 << 20;
 /// A round trip longer than the shortest by less than this, or by less than half, has met no full queue: hosts alone take this long.
 const QUEUE_DELAY: Duration = Duration::from_millis(5);
+/// Hosts and radios pause about so long. What came meanwhile was late, without a queue.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// As much in flight makes no queue to speak of at 100 Mbit/s and more. A window that starts or has collapsed is within it: Cubic
 /// keeps half of this where one packet in two hundred is lost.
@@ -98,6 +100,8 @@ struct Counted {
     gauge: Arc<Gauge>,
     /// Of this path.
     in_flight: u64,
+    /// The most that it was since the acknowledgements before.
+    peak: u64,
     /// A packet of it has arrived. Before, it is none of those that the lanes send on, and what is in flight on it, and how little may
     /// be, must not hold them up.
     is_proven: bool,
@@ -113,12 +117,46 @@ struct Counted {
 struct Noise {
     delivered: u64,
     lost: u64,
-    round_trip: Duration,
+    lately: Lately,
     /// What a round trip takes without a queue.
     shortest: Duration,
     quiet: Quiet,
     /// The longest that it was believed to be, and the losses were judged anew for.
     longest: Duration,
+}
+
+/// The fastest packet of the last round trip, or the last two of them. A pause makes some packets late, a full queue makes all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lately {
+    /// Of a period that goes on: its beginning, and its fastest.
+    current: Option<(Instant, Duration)>,
+    before: Option<Duration>,
+}
+
+impl Lately {
+    /// A period is as long as `round_trip`, and no pause is longer.
+    fn on_arrival(&mut self, took: Duration, now: Instant, round_trip: Duration) {
+        let period = round_trip.max(PAUSE);
+        match &mut self.current {
+            Some((begun, least)) if now.saturating_duration_since(*begun) < period => {
+                *least = took.min(*least);
+            }
+            current => {
+                let is_recent = |begun| now.saturating_duration_since(begun) < 2 * period;
+                let ended = current.replace((now, took));
+                self.before = ended.and_then(|(begun, least)| is_recent(begun).then_some(least));
+            }
+        }
+    }
+
+    fn least(&self) -> Duration {
+        let current = self.current.map(|(_, least)| least);
+        current
+            .into_iter()
+            .chain(self.before)
+            .min()
+            .unwrap_or_default()
+    }
 }
 
 /// The last moments at which a packet arrived that had met next to none of ours on its way.
@@ -168,7 +206,7 @@ impl Noise {
             // A new path is trusted: its first lost packet says nothing yet.
             delivered: NOISE_BYTES / 2,
             lost: 0,
-            round_trip: Duration::ZERO,
+            lately: Lately::default(),
             shortest: Duration::MAX,
             quiet: Quiet::default(),
             longest: Duration::ZERO,
@@ -198,6 +236,7 @@ impl Noise {
         self.shortest = self.quiet.round_trip().unwrap_or(before).max(before);
         let took = now.saturating_duration_since(sent);
         self.shortest = self.shortest.min(took);
+        self.lately.on_arrival(took, now, self.shortest);
         let is_known = before != Duration::MAX;
         if !is_known {
             self.longest = self.shortest;
@@ -214,7 +253,7 @@ impl Noise {
         self.lost += lost_bytes;
         let sent = self.delivered + self.lost;
         let is_rare = self.lost * 1_000 <= sent * NOISE_PER_MILLE;
-        let queued = self.round_trip.saturating_sub(self.shortest);
+        let queued = self.lately.least().saturating_sub(self.shortest);
         is_rare && queued < tolerated_queue(self.shortest)
     }
 }
@@ -235,6 +274,7 @@ impl Counted {
             inner,
             gauge,
             in_flight: 0,
+            peak: 0,
             is_proven: false,
             delivered: 0,
             since: now,
@@ -249,7 +289,14 @@ impl Counted {
             self.gauge.add(bytes);
         }
         self.in_flight = bytes;
+        self.peak = self.peak.max(bytes);
         self.noise.quiet.on_in_flight(bytes, now);
+    }
+
+    /// The lanes keep a part of the window free of bulk, so that what is urgent finds room at once, and the library takes that for a lack
+    /// of something to send. A window of which half was used may grow, or bulk would never have more (Linux has the same rule).
+    fn is_short_of_data(&self, app_limited: bool) -> bool {
+        app_limited && self.peak * 2 < self.inner.window()
     }
 
     fn measure(&mut self, now: Instant) {
@@ -312,7 +359,6 @@ impl Controller for Counted {
         }
         self.delivered += bytes;
         self.noise.on_delivered(bytes);
-        self.noise.round_trip = rtt.get();
         if self.noise.on_arrival(sent, now) {
             // What it learned, it learned of another path: where one packet in two hundred is lost it would take Cubic ten seconds
             // to fill the longer one.
@@ -321,6 +367,7 @@ impl Controller for Counted {
             self.begun = now;
         }
         self.set_in_flight(self.in_flight.saturating_sub(bytes), now);
+        let app_limited = self.is_short_of_data(app_limited);
         self.inner.on_ack(now, sent, bytes, pn, app_limited, rtt);
     }
 
@@ -333,8 +380,10 @@ impl Controller for Counted {
     ) {
         self.set_in_flight(in_flight, now);
         self.measure(now);
+        let app_limited = self.is_short_of_data(app_limited);
         self.inner
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
+        self.peak = in_flight;
         self.publish();
     }
 
@@ -422,13 +471,13 @@ mod tests {
     const PACKET: u64 = 1_400;
 
     /// Sends 2,000 packets with one lost in every `one_in`, and says how often that was forgiven in the second half.
-    fn forgiven(one_in: u64, queued: Duration) -> (u32, u32) {
-        let sent = Instant::now();
+    fn forgiven(one_in: u32, queued: impl Fn(u32) -> Duration) -> (u32, u32) {
+        let start = Instant::now();
         let mut noise = Noise::new();
-        noise.on_arrival(sent, sent + Duration::from_millis(20));
-        noise.round_trip = Duration::from_millis(20) + queued;
         let (mut losses, mut forgiven) = (0, 0);
         for number in 0..2_000 {
+            let sent = start + number * Duration::from_micros(500);
+            noise.quiet.on_in_flight(1 << 20, sent);
             if number % one_in == one_in - 1 {
                 let is_forgiven = noise.forgives(PACKET);
                 if number > 1_000 {
@@ -436,6 +485,12 @@ mod tests {
                     forgiven += u32::from(is_forgiven);
                 }
             } else {
+                let queued = if number == 0 {
+                    Duration::ZERO
+                } else {
+                    queued(number)
+                };
+                noise.on_arrival(sent, sent + Duration::from_millis(20) + queued);
                 noise.on_delivered(PACKET);
             }
         }
@@ -444,9 +499,19 @@ mod tests {
 
     #[test]
     fn rare_loss_is_noise_until_packets_take_longer() {
-        let (forgave, losses) = forgiven(200, Duration::ZERO);
+        let (forgave, losses) = forgiven(200, |_| Duration::ZERO);
         assert_eq!(forgave, losses);
-        assert_eq!(forgiven(200, Duration::from_millis(11)).0, 0);
+        assert_eq!(forgiven(200, |_| Duration::from_millis(11)).0, 0);
+    }
+
+    #[test]
+    fn rare_loss_is_noise_while_only_some_packets_take_longer() {
+        // Of 20 ms, 15 are a pause.
+        let pauses = |number| {
+            Duration::from_millis(15).saturating_sub(Duration::from_micros(500) * (number % 40))
+        };
+        let (forgave, losses) = forgiven(200, |number| 2 * pauses(number));
+        assert_eq!(forgave, losses);
     }
 
     #[test]
@@ -474,8 +539,24 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_which_half_was_used_may_grow() {
+        let now = Instant::now();
+        let cubic = Arc::new(noq_proto::congestion::CubicConfig::default());
+        let mut counted = Counted::new(cubic.build(now, 1_200), Arc::default(), now);
+        let half = counted.window() / 2;
+        counted.set_in_flight(half - 1, now);
+        assert!(counted.is_short_of_data(true));
+        counted.set_in_flight(half, now);
+        counted.set_in_flight(0, now);
+        assert!(!counted.is_short_of_data(true));
+        counted.on_end_acks(now, 0, true, None);
+        assert!(counted.is_short_of_data(true));
+        assert!(!counted.is_short_of_data(false));
+    }
+
+    #[test]
     fn frequent_loss_is_congestion() {
-        assert_eq!(forgiven(20, Duration::ZERO).0, 0);
+        assert_eq!(forgiven(20, |_| Duration::ZERO).0, 0);
     }
 
     const TRANSFER: Duration = Duration::from_secs(4);
