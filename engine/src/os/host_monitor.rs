@@ -9,7 +9,7 @@ use super::netlink::{Netlink, attributes, ip, u32_at};
 /// Reads in one turn; a host that changes more at once is looked at again in the next.
 const MAX_READS: usize = 16;
 /// ifaddrmsg: family, prefix length, flags, scope, index.
-const ADDRESS_HEADER_BYTES: usize = 8;
+pub(super) const ADDRESS_HEADER_BYTES: usize = 8;
 /// ifinfomsg: family, padding, type, index, flags, change.
 const LINK_HEADER_BYTES: usize = 16;
 

@@ -61,7 +61,7 @@ impl Netlink {
 
     /// Has something done.
     pub fn request(&self, message: Message) -> io::Result<()> {
-        self.ask(message, libc::NLM_F_ACK, |_, _| {})
+        self.get(message, |_, _| {})
     }
 
     /// Asks for one thing, and gives `take` the type and the body of the answer.

@@ -3,15 +3,13 @@
 use std::io;
 use std::net::IpAddr;
 
-use super::host_monitor::address_of;
+use super::host_monitor::{ADDRESS_HEADER_BYTES, address_of};
 use super::netlink::{Message, Netlink, attributes, family, octets, u32_at};
 
 /// A host with more interfaces that lead to the same network uses these.
 const MAX_UPLINKS: usize = 8;
 /// Of what was told of routes; the rest is read the next time.
 const MAX_READS: usize = 64;
-/// ifaddrmsg: family, prefix length, flags, scope, index.
-const ADDRESS_HEADER_BYTES: usize = 8;
 /// rtmsg: family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
 const ROUTE_HEADER_BYTES: usize = 12;
 /// The route itself, with the prefix that the destination falls under.

@@ -52,6 +52,9 @@ const LONGEST_REST_WHEN_DEAD: Duration = Duration::from_millis(500);
 /// A path that lasted this long is as good as new.
 const GOOD_AS_NEW: Duration = Duration::from_secs(60);
 
+/// Who can send us packets as from anywhere can make us try so many addresses, not more.
+const LEARN_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Addresses of a peer that are tried: a handful; the library allows 16 paths.
 pub const MAX_TARGETS: usize = 6;
 /// Paths that are known at once, with those that are being closed.
@@ -118,6 +121,8 @@ struct Target {
     unanswered: u32,
     /// Whether the last failure was told.
     told: bool,
+    /// Nobody named it: a packet came from there.
+    learned: bool,
 }
 
 #[derive(Debug)]
@@ -218,6 +223,7 @@ pub struct Table {
     pub paths: Vec<Path>,
     busy_until: Instant,
     ping_at: Instant,
+    learn_at: Instant,
     changes: Vec<PathChange>,
 }
 
@@ -230,6 +236,7 @@ impl Table {
             paths: Vec::new(),
             busy_until: now + BUSY_FOR,
             ping_at: now + PING_BUSY,
+            learn_at: now,
             changes: Vec::new(),
         };
         table.add_path(PathId::ZERO, network, now);
@@ -308,6 +315,7 @@ impl Table {
                     failures: 0,
                     unanswered: 0,
                     told: false,
+                    learned: false,
                 },
             });
         }
@@ -349,7 +357,7 @@ impl Table {
         let found = self.paths.iter().rposition(exact);
         let found = found.or_else(|| self.paths.iter().rposition(open));
         let Some(path) = found.and_then(|index| self.paths.get_mut(index)) else {
-            return false;
+            return self.dials && self.learn(network.remote, now);
         };
         path.heard_at = Some(now);
         let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
@@ -359,6 +367,36 @@ impl Table {
         let answered = since(path.answered_at).is_some_and(|since| since < QUIET);
         path.answer |= quiet && !answered && path.is_healthy();
         path.answer
+    }
+
+    /// A packet came from where no path leads: the acceptor, who opens none, may have another address now. That is tried at once, and
+    /// is as good as any when it answers.
+    fn learn(&mut self, remote: SocketAddr, now: Instant) -> bool {
+        if now < self.learn_at {
+            return false;
+        }
+        self.learn_at = now + LEARN_INTERVAL;
+        let named = |target: &&mut Target| target.network.remote == remote;
+        if let Some(target) = self.targets.iter_mut().find(named) {
+            target.open_at = target.open_at.min(now);
+            return true;
+        }
+        self.targets.retain(|target| !target.learned);
+        if self.targets.len() >= MAX_TARGETS {
+            return false;
+        }
+        self.targets.push(Target {
+            network: Network {
+                remote,
+                local: None,
+            },
+            open_at: now,
+            failures: 0,
+            unanswered: 0,
+            told: true,
+            learned: true,
+        });
+        true
     }
 
     /// Whether another path than this was heard since.
@@ -402,8 +440,11 @@ impl Table {
 
     /// The path leads elsewhere than before: one of the two addresses changed.
     pub fn moved(&mut self, id: PathId, network: Network) {
+        let dials = self.dials;
         if let Some(path) = self.path_mut(id) {
-            path.stranded &= path.local == network.local;
+            // The dialler goes on from any address. The acceptor's path is of use again when something comes to one of its addresses.
+            let unknown = network.local.is_none() && !dials;
+            path.stranded &= unknown || path.local == network.local;
             path.local = network.local;
             path.network = Network {
                 local: path.network.local.and(network.local),
@@ -504,9 +545,13 @@ impl Table {
         let rest = FIRST_REST * 2u32.pow(doublings.min(16));
         target.open_at = now + rest.min(longest);
         target.unanswered = target.unanswered.saturating_add(1);
+        let learned = target.learned;
         // A target that never answers is told once, not at each attempt.
         if !std::mem::replace(&mut target.told, true) {
             self.tell(network.remote, PathState::Closed, Some(reason));
+        }
+        if learned {
+            self.targets.retain(|target| !target.learned);
         }
     }
 
@@ -636,10 +681,10 @@ impl Table {
 
     /// A path that recovered needs no second one to the same place.
     fn close_the_surplus(&mut self, actions: &mut Vec<Action>) {
-        let ranked = |path: &Path| (self.rank(path), path.id);
-        let healthy = self.paths.iter().filter(|path| path.is_healthy());
-        let healthy: Vec<_> = healthy.map(ranked).collect();
         let ranks: Vec<usize> = self.paths.iter().map(|path| self.rank(path)).collect();
+        let ranked = self.paths.iter().zip(&ranks);
+        let healthy = ranked.filter(|(path, _)| path.is_healthy());
+        let healthy: Vec<_> = healthy.map(|(path, rank)| (*rank, path.id)).collect();
         for (path, rank_of_path) in self.paths.iter_mut().zip(ranks) {
             let doubles = |(rank, id): &(usize, PathId)| {
                 *rank < MAX_TARGETS && *rank == rank_of_path && *id < path.id

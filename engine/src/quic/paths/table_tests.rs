@@ -460,6 +460,59 @@ fn an_acceptor_that_moves_is_found_at_its_other_address() {
     assert_eq!(net.sides[0].active(), address(1, 1));
 }
 
+/// It can open no path: the dialler does, to where its packets come from.
+#[test]
+fn an_acceptor_with_one_path_that_moves_is_found_where_its_packets_come_from() {
+    let mut net = steered(1);
+    longest_gaps(&mut net, 1_000 * MS);
+    net.move_side(1, 0, 2);
+    let gaps = longest_gaps(&mut net, 2_000 * MS);
+    for gap in gaps {
+        assert!(gap < 20 * MS, "{gaps:?}");
+    }
+    assert_eq!(net.sides[0].active(), address(1, 2));
+    net.move_side(1, 2, 3);
+    let gaps = longest_gaps(&mut net, 2_000 * MS);
+    for gap in gaps {
+        assert!(gap < 20 * MS, "{gaps:?}");
+    }
+    assert_eq!(net.sides[0].active(), address(1, 3));
+}
+
+#[test]
+fn who_sends_as_from_anywhere_makes_one_attempt_at_a_time() {
+    let start = Instant::now();
+    let mut table = Table::new(true, place(0), start);
+    table.set_targets(&[place(0)], start);
+    table.observe(PathId::ZERO, acknowledged(1), start);
+    assert!(table.heard(place(7), start));
+    assert_eq!(table.poll(start), [Action::Open(place(7))]);
+    table.opened(PathId::from(1u32), place(7), start);
+    for number in 8..20 {
+        assert!(!table.heard(place(number), start + 200 * MS));
+    }
+    assert!(table.heard(place(8), start + 250 * MS));
+    table.observe(PathId::ZERO, acknowledged(2), start + 250 * MS);
+    let opened = table.poll(start + 250 * MS);
+    assert!(opened.contains(&Action::Open(place(8))), "{opened:?}");
+    table.not_opened(place(8), PathReason::PeerUnavailable, start + 251 * MS);
+    for later in 252..10_000 {
+        let actions = table.poll(start + later * MS);
+        assert!(
+            !actions.contains(&Action::Open(place(8))),
+            "it is forgotten"
+        );
+    }
+}
+
+#[test]
+fn an_acceptor_opens_nothing_for_what_it_hears() {
+    let start = Instant::now();
+    let mut table = Table::new(false, place(0), start);
+    assert!(!table.heard(place(7), start));
+    assert_eq!(table.poll(start), []);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u32),
