@@ -294,7 +294,7 @@ impl Counted {
     }
 
     /// The lanes keep a part of the window free of bulk, so that what is urgent finds room at once, and the library takes that for a lack
-    /// of something to send. A window of which half was used may grow, or bulk would never have more (Linux has the same rule).
+    /// of something to send. A window of which half was used may grow, or bulk would never have more (Linux has the same rule for one that starts).
     fn is_short_of_data(&self, app_limited: bool) -> bool {
         app_limited && self.peak * 2 < self.inner.window()
     }

@@ -131,8 +131,8 @@ pub struct Path {
     pub network: Network,
     /// This host's address that it uses, once it is known.
     local: Option<IpAddr>,
-    /// That address is gone.
-    stranded: bool,
+    /// The one that it used, which is gone.
+    stranded: Option<IpAddr>,
     opened_at: Instant,
     pub established_at: Option<Instant>,
     pub status: PathStatus,
@@ -171,7 +171,7 @@ impl Path {
     }
 
     fn is_usable(&self) -> bool {
-        self.is_healthy() && !self.stranded
+        self.is_healthy() && self.stranded.is_none()
     }
 
     fn is_active(&self) -> bool {
@@ -252,7 +252,7 @@ impl Table {
             id,
             network,
             local: network.local,
-            stranded: false,
+            stranded: None,
             opened_at: now,
             established_at: None,
             status: PathStatus::Backup,
@@ -308,7 +308,10 @@ impl Table {
         for network in networks.iter().take(MAX_TARGETS) {
             let known = old.iter().position(|target| target.network == *network);
             self.targets.push(match known {
-                Some(index) => old.swap_remove(index),
+                Some(index) => Target {
+                    learned: false,
+                    ..old.swap_remove(index)
+                },
                 None => Target {
                     network: *network,
                     open_at: now,
@@ -329,6 +332,7 @@ impl Table {
     }
 
     pub fn observe(&mut self, id: PathId, seen: Observation, now: Instant) {
+        let alone = !self.has_alternatives();
         let Some(path) = self.path_mut(id) else {
             return;
         };
@@ -336,6 +340,8 @@ impl Table {
         if before.acknowledged != seen.acknowledged {
             path.jitter = path.jitter - path.jitter / 16 + before.rtt.abs_diff(seen.rtt) / 16;
             path.hint = None;
+            // It works from this host's other address: behind a relay or a router the other side sees no difference.
+            path.stranded = path.stranded.filter(|_| !alone);
             path.wait_anew(now);
             if path.suspect.take().is_some() {
                 let (remote, state) = (path.network.remote, path.state());
@@ -378,8 +384,19 @@ impl Table {
         self.learn_at = now + LEARN_INTERVAL;
         let named = |target: &&mut Target| target.network.remote == remote;
         if let Some(target) = self.targets.iter_mut().find(named) {
-            target.open_at = target.open_at.min(now);
+            // What comes late from a path that died says nothing new.
+            if target.failures == 0 {
+                target.open_at = target.open_at.min(now);
+            }
             return true;
+        }
+        let is_tried = |target: &Target| {
+            let leads_there = |path: &&Path| path.network.remote == target.network.remote;
+            let mut paths = self.paths.iter().filter(leads_there);
+            target.learned && paths.any(|path| path.established_at.is_none() && !path.closing)
+        };
+        if self.targets.iter().any(is_tried) {
+            return false;
         }
         self.targets.retain(|target| !target.learned);
         if self.targets.len() >= MAX_TARGETS {
@@ -442,9 +459,11 @@ impl Table {
     pub fn moved(&mut self, id: PathId, network: Network) {
         let dials = self.dials;
         if let Some(path) = self.path_mut(id) {
-            // The dialler goes on from any address. The acceptor's path is of use again when something comes to one of its addresses.
+            // The dialler goes on from any address. An acceptor's other address is another way.
             let unknown = network.local.is_none() && !dials;
-            path.stranded &= unknown || path.local == network.local;
+            if !unknown && path.local != network.local {
+                path.stranded = None;
+            }
             path.local = network.local;
             path.network = Network {
                 local: path.network.local.and(network.local),
@@ -456,7 +475,7 @@ impl Table {
     /// Addresses of this host are gone. What used them goes over another path at once; returns false when there is none.
     pub fn strand(&mut self, is_gone: impl Fn(IpAddr) -> bool) -> bool {
         for path in &mut self.paths {
-            path.stranded = path.local.is_some_and(&is_gone);
+            path.stranded = path.local.filter(|local| is_gone(*local)).or(path.stranded);
         }
         self.paths.iter().any(Path::is_usable)
     }
@@ -531,6 +550,14 @@ impl Table {
         self.position(path.used()).unwrap_or(MAX_TARGETS)
     }
 
+    /// Whose packets it may take: no path that was only learned of takes them from one that answers, since anyone who sees the session
+    /// can make us learn.
+    fn preference(&self, path: &Path) -> usize {
+        let rank = self.rank(path);
+        let learned = self.targets.get(rank).is_some_and(|target| target.learned);
+        if learned { MAX_TARGETS } else { rank }
+    }
+
     fn fail(&mut self, network: Network, reason: PathReason, now: Instant) {
         let answering = self.paths.iter().any(Path::is_healthy);
         let Some(target) = self.target_of(network) else {
@@ -561,12 +588,15 @@ impl Table {
             .is_some_and(|at| now.duration_since(at) >= GOOD_AS_NEW);
         let network = path.used();
         let Some(target) = self.target_of(network) else {
+            if path.established_at.is_none() {
+                return;
+            }
             return self.tell(network.remote, PathState::Closed, Some(reason));
         };
         if lasted {
             target.failures = 0;
         }
-        if path.stranded {
+        if path.stranded.is_some() {
             // No fault of the target's: another address of ours may reach it already.
             target.open_at = now;
             return self.tell(network.remote, PathState::Closed, Some(reason));
@@ -658,7 +688,7 @@ impl Table {
                 && now.saturating_duration_since(path.opened_at) >= GIVE_UP;
             let reason = if gave_up {
                 Some(path.hint.unwrap_or(PathReason::PeerUnavailable))
-            } else if path.stranded {
+            } else if path.stranded.is_some() {
                 Some(PathReason::NoRouteToHost).filter(|_| answering)
             } else {
                 path.suspect.filter(|_| answering)
@@ -719,9 +749,9 @@ impl Table {
             .iter()
             .filter(|path| path.is_healthy())
             .filter(settled)
-            .min_by_key(|path| (self.rank(path), path.established_at));
+            .min_by_key(|path| (self.preference(path), path.established_at));
         let Some(best) = best else { return };
-        if in_use.is_some_and(|in_use| self.rank(in_use) <= self.rank(best)) {
+        if in_use.is_some_and(|in_use| self.preference(in_use) <= self.preference(best)) {
             return;
         }
         let best = best.id;
@@ -837,7 +867,7 @@ impl Table {
         let better = self
             .paths
             .iter()
-            .filter(|path| path.is_healthy() && self.rank(path) < self.rank(in_use));
+            .filter(|path| path.is_healthy() && self.preference(path) < self.preference(in_use));
         better.filter_map(|path| self.settled_at(path)).min()
     }
 }

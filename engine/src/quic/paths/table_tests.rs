@@ -480,6 +480,25 @@ fn an_acceptor_with_one_path_that_moves_is_found_where_its_packets_come_from() {
 }
 
 #[test]
+fn an_acceptor_whose_path_goes_on_from_another_address_keeps_it() {
+    let start = Instant::now();
+    let here = Network {
+        local: Some(address(0, 0).ip()),
+        ..place(0)
+    };
+    for answers in [true, false] {
+        let mut table = Table::new(false, here, start);
+        table.observe(PathId::ZERO, acknowledged(1), start);
+        assert!(!table.strand(|_| true));
+        table.moved(PathId::ZERO, place(0));
+        table.observe(PathId::ZERO, acknowledged(1 + u64::from(answers)), start);
+        table.established(PathId::from(1u32), place(1), start);
+        let gone = Action::Close(PathId::ZERO, PathReason::NoRouteToHost);
+        assert_eq!(table.poll(start).contains(&gone), !answers);
+    }
+}
+
+#[test]
 fn who_sends_as_from_anywhere_makes_one_attempt_at_a_time() {
     let start = Instant::now();
     let mut table = Table::new(true, place(0), start);
@@ -488,21 +507,63 @@ fn who_sends_as_from_anywhere_makes_one_attempt_at_a_time() {
     assert!(table.heard(place(7), start));
     assert_eq!(table.poll(start), [Action::Open(place(7))]);
     table.opened(PathId::from(1u32), place(7), start);
-    for number in 8..20 {
-        assert!(!table.heard(place(number), start + 200 * MS));
+    for later in (0..2_000).step_by(100) {
+        assert!(!table.heard(place(8), start + later * MS), "one is tried");
     }
-    assert!(table.heard(place(8), start + 250 * MS));
-    table.observe(PathId::ZERO, acknowledged(2), start + 250 * MS);
-    let opened = table.poll(start + 250 * MS);
+    table.closed(
+        PathId::from(1u32),
+        PathReason::PeerUnavailable,
+        start + 2_000 * MS,
+    );
+    assert_eq!(table.take_changes(), [], "nobody named it");
+    assert!(table.heard(place(8), start + 2_250 * MS));
+    table.observe(PathId::ZERO, acknowledged(2), start + 2_250 * MS);
+    let opened = table.poll(start + 2_250 * MS);
     assert!(opened.contains(&Action::Open(place(8))), "{opened:?}");
-    table.not_opened(place(8), PathReason::PeerUnavailable, start + 251 * MS);
-    for later in 252..10_000 {
-        let actions = table.poll(start + later * MS);
+    let after = start + 2_251 * MS;
+    table.not_opened(place(8), PathReason::PeerUnavailable, after);
+    for later in 0..10_000 {
+        let actions = table.poll(after + later * MS);
         assert!(
             !actions.contains(&Action::Open(place(8))),
             "it is forgotten"
         );
     }
+}
+
+#[test]
+fn what_was_learned_takes_no_packets_from_a_path_that_answers() {
+    let start = Instant::now();
+    let (first, second) = (PathId::from(1u32), PathId::from(2u32));
+    let mut table = Table::new(true, place(0), start);
+    for (id, network) in [(first, place(7)), (second, place(8))] {
+        let now = start + 250 * MS * u32::from(id == second);
+        assert!(table.heard(network, now));
+        table.observe(PathId::ZERO, acknowledged(u64::from(id == second)), now);
+        assert!(table.poll(now).contains(&Action::Open(network)));
+        table.opened(id, network, now);
+        table.established(id, network, now);
+    }
+    for later in 250..2_000 {
+        for id in [PathId::ZERO, first, second] {
+            table.observe(id, acknowledged(u64::from(later)), start + later * MS);
+        }
+        let actions = table.poll(start + later * MS);
+        let moves = |action: &Action| matches!(action, Action::SetStatus(..));
+        assert!(!actions.iter().any(moves), "{actions:?}");
+    }
+}
+
+#[test]
+fn what_was_learned_and_then_named_is_tried_again() {
+    let start = Instant::now();
+    let mut table = Table::new(true, place(0), start);
+    table.observe(PathId::ZERO, acknowledged(1), start);
+    assert!(table.heard(place(7), start));
+    table.set_targets(&[place(0), place(7)], start);
+    table.poll(start);
+    table.not_opened(place(7), PathReason::PeerUnavailable, start);
+    next_opening(&mut table, start + MS, place(7));
 }
 
 #[test]
