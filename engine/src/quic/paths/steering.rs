@@ -245,7 +245,7 @@ impl Steering {
         self.now = now;
         self.looked_at = None;
         let table = self.table.as_mut();
-        if !table.is_some_and(|table| table.strand(is_gone)) {
+        if !table.is_some_and(|table| table.strand(is_gone, now)) {
             connection.handle_network_change(Some(&Recoverable), now);
         }
     }

@@ -131,8 +131,8 @@ pub struct Path {
     pub network: Network,
     /// This host's address that it uses, once it is known.
     local: Option<IpAddr>,
-    /// The one that it used, which is gone.
-    stranded: Option<IpAddr>,
+    /// Since when that address is gone.
+    stranded: Option<Instant>,
     opened_at: Instant,
     pub established_at: Option<Instant>,
     pub status: PathStatus,
@@ -340,8 +340,10 @@ impl Table {
         if before.acknowledged != seen.acknowledged {
             path.jitter = path.jitter - path.jitter / 16 + before.rtt.abs_diff(seen.rtt) / 16;
             path.hint = None;
-            // It works from this host's other address: behind a relay or a router the other side sees no difference.
-            path.stranded = path.stranded.filter(|_| !alone);
+            // It works from this host's other address: behind a relay or a router the other side sees no difference. What came just
+            // before may be read just after.
+            let early = |since: &Instant| now.saturating_duration_since(*since) < LEAST_SILENCE;
+            path.stranded = path.stranded.filter(|since| !alone || early(since));
             path.wait_anew(now);
             if path.suspect.take().is_some() {
                 let (remote, state) = (path.network.remote, path.state());
@@ -473,9 +475,10 @@ impl Table {
     }
 
     /// Addresses of this host are gone. What used them goes over another path at once; returns false when there is none.
-    pub fn strand(&mut self, is_gone: impl Fn(IpAddr) -> bool) -> bool {
+    pub fn strand(&mut self, is_gone: impl Fn(IpAddr) -> bool, now: Instant) -> bool {
         for path in &mut self.paths {
-            path.stranded = path.local.filter(|local| is_gone(*local)).or(path.stranded);
+            let is_stranded = path.local.is_some_and(&is_gone);
+            path.stranded = path.stranded.or(is_stranded.then_some(now));
         }
         self.paths.iter().any(Path::is_usable)
     }
