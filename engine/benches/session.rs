@@ -59,10 +59,7 @@ impl Side {
             key_pem: node.key_pem.as_bytes(),
         };
         let identity = Identity::new(&parts, trust, now_ms()).expect("an identity");
-        let directory = tempfile();
-        let key = ResetKey::load(&directory).expect("a key");
-        std::fs::remove_dir_all(directory).expect("removes what it made");
-        let mut endpoint = Endpoint::new(&key, |_| PACKET_BYTES);
+        let mut endpoint = Endpoint::new(&reset_key(), |_| PACKET_BYTES);
         endpoint.set_identity(Some(Arc::new(identity)));
         Side {
             endpoint,
@@ -115,10 +112,12 @@ impl Side {
     }
 }
 
-fn tempfile() -> std::path::PathBuf {
+fn reset_key() -> ResetKey {
     let directory = std::env::temp_dir().join(format!("fabric-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
-    directory
+    let key = ResetKey::load(&directory).expect("a key");
+    std::fs::remove_dir_all(directory).expect("removes what it made");
+    key
 }
 
 struct Pair {

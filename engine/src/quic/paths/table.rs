@@ -377,8 +377,7 @@ impl Table {
         path.answer
     }
 
-    /// A packet came from where no path leads: the acceptor, who opens none, may have another address now. That is tried at once, and
-    /// is as good as any when it answers.
+    /// A packet came from where no path leads: the acceptor, who opens none, may have another address now. That is tried at once.
     fn learn(&mut self, remote: SocketAddr, now: Instant) -> bool {
         if now < self.learn_at {
             return false;
