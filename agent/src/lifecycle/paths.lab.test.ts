@@ -114,12 +114,18 @@ async function bothPathsReady(): Promise<void> {
 const pingBothWays = () =>
   watchPings(NAMES.map((name) => ({ from: lab.host(name), address: inside(other(name)).ipv4 })));
 
-/** The session is the one of before: a new one would have a new beginning. */
+/** The session is the one of before: a new one would have a new beginning, and a reason. */
 async function sameSession(work: () => Promise<void>): Promise<void> {
-  const since = async () => Promise.all(NAMES.map(async (name) => (await peerOf(name))?.since));
-  const before = await since();
+  const sessions = () =>
+    Promise.all(
+      NAMES.map(async (name) => {
+        const peer = await peerOf(name);
+        return { since: peer?.since, lastFailure: peer?.lastFailure };
+      }),
+    );
+  const before = await sessions();
   await work();
-  expect(await since()).toEqual(before);
+  expect(await sessions()).toEqual(before);
 }
 
 /** A TCP transfer inside the tunnel; resolves to whether every byte arrived. */

@@ -116,6 +116,28 @@ fn paths_that_never_arrived_do_not_use_up_the_ids() {
     assert_eq!(network.sides[0].connection().paths().len(), 2);
 }
 
+/// While the network is down each side may abandon the path that the other one kept.
+#[test]
+fn a_connection_may_be_without_a_path_for_as_long_as_it_may_be_silent() {
+    let mut network = Network::connected(2, transport());
+    let second = second_path(&mut network);
+    network.losses = Box::new(|_, _, _| true);
+    let now = network.now;
+    for (side, closed) in [(0, second), (1, noq_proto::PathId::ZERO)] {
+        network.sides[side]
+            .connection()
+            .close_path(now, closed, VarInt::from_u32(1))
+            .expect("closes");
+    }
+    network.run(Duration::from_millis(50));
+    network.losses = Box::new(|_, _, _| false);
+    // The second word arrives, and the acceptor has no path.
+    network.run(Duration::from_secs(5));
+    second_path(&mut network);
+    let (id, written) = network.write(0, 100_000);
+    network.run_until(|network| network.sides[1].read.get(&id) == Some(&(written as u64)));
+}
+
 #[test]
 fn a_path_tells_what_waits_for_acknowledgement() {
     let mut network = Network::connected(1, transport());

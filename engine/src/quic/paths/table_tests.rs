@@ -587,6 +587,41 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Ways that fail in any order and direction, all of them for less than the idle timeout, cost no session.
+    #[test]
+    fn silence_costs_no_session(
+        begins in proptest::array::uniform4(prop_oneof![0..40u64, 0..600u64]),
+        ends in proptest::array::uniform4(prop_oneof![600..650u64, 600..2_000u64, 600..5_000u64]),
+        delay in 1..20u32,
+        writer in 0..2usize,
+    ) {
+        let mut net = steered(2);
+        net.delay = delay * MS;
+        let (id, written) = net.write(writer, 4 << 20);
+        net.run(30 * MS);
+        let start = net.now;
+        let tick = std::rc::Rc::new(std::cell::Cell::new(0u64));
+        let seen = tick.clone();
+        net.losses = Box::new(move |from, _, _| {
+            (0..4usize).any(|way| {
+                from == address(way % 2, (way / 2) as u8) && (begins[way]..ends[way]).contains(&seen.get())
+            })
+        });
+        while net.now < start + 10_000 * MS {
+            tick.set((net.now - start).as_millis() as u64);
+            net.step();
+            for side in 0..2 {
+                let closed = net.sides[side].is_closed();
+                prop_assert!(!closed, "side {side} at {:?}: {:?} {:?}", net.now - start, net.sides[side].events, net.sides[side].changes);
+            }
+        }
+        prop_assert_eq!(net.sides[1 - writer].read.get(&id), Some(&(written as u64)));
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever happens: bounds hold, the last path that answers is never closed, a closed path is not acted on, and the timer
