@@ -4,7 +4,7 @@
  *   left 10.71.1.1 ── first ── 10.71.1.2 right
  *        10.72.2.1 ── second ─ 10.72.2.2
  *
- * Ways fail in silence, in both directions or in one, come back, and addresses change. The session goes on.
+ * Ways fail in silence, in both directions or in one, come back, and addresses change, with the second way and without. The session goes on.
  */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -239,6 +239,38 @@ describe("a session with two ways", () => {
       await bothPathsReady();
     },
     150_000,
+  );
+});
+
+describe("a session with one way", () => {
+  beforeAll(async () => {
+    for (const name of NAMES) await ip(name, "link", "set", "second", "down");
+    for (const name of NAMES)
+      await until(
+        () => peerOf(name),
+        (peer) => peer?.paths.every(({ status }) => status !== "backup") ?? false,
+      );
+  }, 60_000);
+
+  it.each(NAMES)(
+    "goes on when the address of %s changes, and when it changes back",
+    async (name) => {
+      const changed = `10.71.1.${numbers[name]}7`;
+      await sameSession(async () => {
+        for (const [from, to] of [
+          [first(name), changed],
+          [changed, first(name)],
+        ] as const) {
+          const pings = await pingBothWays();
+          await readdress(name, from, to);
+          await reachedAt(other(name), to, 0);
+          const { longestGapMs, lost } = await pings.stop();
+          tell(`the only address of ${name} changes`, longestGapMs, lost);
+          expect(longestGapMs).toBeLessThan(1_000);
+        }
+      });
+    },
+    120_000,
   );
 });
 

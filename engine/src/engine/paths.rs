@@ -137,9 +137,7 @@ impl Engine {
             let Some(connection) = self.endpoint.connection(key) else {
                 continue;
             };
-            if connection.uses_local(is_gone) {
-                connection.addresses_gone(is_gone, now);
-            }
+            connection.addresses_gone(is_gone, now);
             if any_came {
                 connection.try_again(now);
             }

@@ -20,19 +20,6 @@ impl Connection {
             .set_targets(targets.iter().map(network).collect());
     }
 
-    /// Whether a path uses a local address of which this holds.
-    pub fn uses_local(&self, holds: impl Fn(IpAddr) -> bool) -> bool {
-        let local = |inner: &noq_proto::Connection, id| inner.network_path(id).ok()?.local_ip();
-        let uses = |inner: &noq_proto::Connection| {
-            let paths = inner.paths();
-            paths
-                .into_iter()
-                .filter_map(|id| local(inner, id))
-                .any(&holds)
-        };
-        self.inner.look(uses) == Some(true)
-    }
-
     /// The network of this host changed: what failed may work now.
     pub fn try_again(&mut self, now: Instant) {
         let steering = &mut self.steering;
@@ -65,7 +52,7 @@ impl Connection {
         self.inner.look(remotes).unwrap_or_default()
     }
 
-    /// Addresses of this host are gone.
+    /// Addresses of this host are gone: what used them goes on from another.
     pub fn addresses_gone(&mut self, is_gone: impl Fn(IpAddr) -> bool, now: Instant) {
         let steering = &mut self.steering;
         self.inner

@@ -138,6 +138,26 @@ fn a_connection_may_be_without_a_path_for_as_long_as_it_may_be_silent() {
     network.run_until(|network| network.sides[1].read.get(&id) == Some(&(written as u64)));
 }
 
+/// The challenges of a path that does not answer become rare.
+#[test]
+fn a_path_that_is_being_opened_asks_again_when_told() {
+    let mut network = Network::connected(2, transport());
+    network.losses = Box::new(|from, _, _| from == address(0, 1));
+    let now = network.now;
+    let tuple = FourTuple::new(address(1, 1), Some(address(0, 1).ip()));
+    let connection = network.sides[0].connection();
+    let id = connection.open_path(tuple, PathStatus::Backup, now);
+    let id = id.expect("opens");
+    network.run(Duration::from_millis(300));
+    network.losses = Box::new(|_, _, _| false);
+    let connection = network.sides[0].connection();
+    connection.ping_path(id).expect("is there");
+    network.run(Duration::from_millis(10));
+    let established =
+        |event: &Event| matches!(event, Event::Path(PathEvent::Established { id: of, .. }) if *of == id);
+    assert!(network.sides[0].events.iter().any(established));
+}
+
 #[test]
 fn a_path_tells_what_waits_for_acknowledgement() {
     let mut network = Network::connected(1, transport());

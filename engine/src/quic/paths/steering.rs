@@ -244,8 +244,15 @@ impl Steering {
     ) {
         self.now = now;
         self.looked_at = None;
-        let table = self.table.as_mut();
-        if !table.is_some_and(|table| table.strand(is_gone, now)) {
+        let needs_another = match &mut self.table {
+            Some(table) => table.strand(is_gone, now),
+            None => {
+                let paths = connection.paths().into_iter();
+                let mut networks = paths.filter_map(|id| network_of(connection, id));
+                networks.any(|network| network.local.is_some_and(&is_gone))
+            }
+        };
+        if needs_another {
             connection.handle_network_change(Some(&Recoverable), now);
         }
     }

@@ -342,8 +342,10 @@ impl Table {
             path.hint = None;
             // It works from this host's other address: behind a relay or a router the other side sees no difference. What came just
             // before may be read just after.
-            let early = |since: &Instant| now.saturating_duration_since(*since) < LEAST_SILENCE;
-            path.stranded = path.stranded.filter(|since| !alone || early(since));
+            let late = |since| now.saturating_duration_since(since) >= LEAST_SILENCE;
+            if alone && path.stranded.is_some_and(late) {
+                (path.stranded, path.local) = (None, None);
+            }
             path.wait_anew(now);
             if path.suspect.take().is_some() {
                 let (remote, state) = (path.network.remote, path.state());
@@ -368,12 +370,15 @@ impl Table {
             return self.dials && self.learn(network.remote, now);
         };
         path.heard_at = Some(now);
+        path.local = path.local.or(network.local);
         let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
         let quiet = in_use.is_some_and(|(id, heard_at)| {
             id != path.id && since(heard_at).is_some_and(|since| since >= QUIET)
         });
         let answered = since(path.answered_at).is_some_and(|since| since < QUIET);
-        path.answer |= quiet && !answered && path.is_healthy();
+        // What was asked there may be lost: who speaks from there now would answer.
+        let opening = path.state() == PathState::Opening && path.opened_at + QUIET <= now;
+        path.answer |= !answered && (opening || quiet && path.is_healthy());
         path.answer
     }
 
@@ -385,10 +390,7 @@ impl Table {
         self.learn_at = now + LEARN_INTERVAL;
         let named = |target: &&mut Target| target.network.remote == remote;
         if let Some(target) = self.targets.iter_mut().find(named) {
-            // What comes late from a path that died says nothing new.
-            if target.failures == 0 {
-                target.open_at = target.open_at.min(now);
-            }
+            target.open_at = target.open_at.min(now);
             return true;
         }
         let is_tried = |target: &Target| {
@@ -460,12 +462,11 @@ impl Table {
     pub fn moved(&mut self, id: PathId, network: Network) {
         let dials = self.dials;
         if let Some(path) = self.path_mut(id) {
-            // The dialler goes on from any address. An acceptor's other address is another way.
-            let unknown = network.local.is_none() && !dials;
-            if !unknown && path.local != network.local {
-                path.stranded = None;
+            // The dialler goes on from any address. An acceptor's other address is another way; the library does not say which it is.
+            let known = network.local.is_some() || dials;
+            if known && path.local != network.local {
+                (path.stranded, path.local) = (None, network.local);
             }
-            path.local = network.local;
             path.network = Network {
                 local: path.network.local.and(network.local),
                 ..network
@@ -473,13 +474,15 @@ impl Table {
         }
     }
 
-    /// Addresses of this host are gone. What used them goes over another path at once; returns false when there is none.
+    /// Addresses of this host are gone. What used them goes over another path at once; returns whether there is none for it.
     pub fn strand(&mut self, is_gone: impl Fn(IpAddr) -> bool, now: Instant) -> bool {
+        let mut any = false;
         for path in &mut self.paths {
-            let is_stranded = path.local.is_some_and(&is_gone);
+            let is_stranded = !path.closing && path.local.is_some_and(&is_gone);
             path.stranded = path.stranded.or(is_stranded.then_some(now));
+            any |= is_stranded;
         }
-        self.paths.iter().any(Path::is_usable)
+        any && !self.paths.iter().any(Path::is_usable)
     }
 
     /// The other side or the library closed it, or it is our own close that is done.
@@ -671,6 +674,9 @@ impl Table {
             let reason = path.hint.unwrap_or(PathReason::Timeout);
             path.suspect = Some(reason);
             suspects.push((path.network.remote, reason));
+        }
+        if !suspects.is_empty() && !self.paths.iter().any(Path::is_healthy) {
+            self.try_again(now);
         }
         for (remote, reason) in suspects {
             self.tell(remote, PathState::Suspect, Some(reason));
