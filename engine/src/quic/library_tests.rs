@@ -153,8 +153,7 @@ fn a_path_that_is_being_opened_asks_again_when_told() {
     let connection = network.sides[0].connection();
     connection.ping_path(id).expect("is there");
     network.run(Duration::from_millis(10));
-    let established =
-        |event: &Event| matches!(event, Event::Path(PathEvent::Established { id: of, .. }) if *of == id);
+    let established = |event: &Event| matches!(event, Event::Path(PathEvent::Established { id: of, .. }) if *of == id);
     assert!(network.sides[0].events.iter().any(established));
 }
 
