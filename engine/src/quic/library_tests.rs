@@ -18,6 +18,7 @@ fn transport() -> TransportConfig {
         .receive_window(VarInt::from_u32(4 * WINDOW_BYTES))
         .send_window(u64::from(WINDOW_BYTES))
         .max_concurrent_multipath_paths(4)
+        .no_path_timeout(Some(Duration::from_secs(30)))
         .enable_segmentation_offload(false)
         .congestion_controller_factory(std::sync::Arc::new(congestion));
     config

@@ -57,6 +57,8 @@ pub fn transport_config(gauge: &Arc<Gauge>, largest_packet: u16) -> Arc<Transpor
     config
         .ack_frequency_config(Some(acknowledgements))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
+        // While the network is down each side may abandon the path that the other one kept.
+        .no_path_timeout(Some(Duration::from_millis(IDLE_TIMEOUT_MS.into())))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))

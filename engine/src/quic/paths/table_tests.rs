@@ -278,6 +278,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_multipath_paths(16)
         .initial_rtt(100 * MS)
         .max_idle_timeout(Some(VarInt::from_u32(8_000).into()))
+        .no_path_timeout(Some(8_000 * MS))
         .keep_alive_interval(Some(2_500 * MS))
         .stream_receive_window(VarInt::from_u32(16 << 20))
         .enable_segmentation_offload(false);
