@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use noq_proto::congestion::NewRenoConfig;
-use noq_proto::{Event, FourTuple, PathEvent, PathStatus, TransportConfig, VarInt};
+use noq_proto::{
+    AckFrequencyConfig, Event, FourTuple, PathEvent, PathStatus, TransportConfig, VarInt,
+};
 
 use super::network::{Network, address};
 
@@ -19,6 +21,7 @@ fn transport() -> TransportConfig {
         .send_window(u64::from(WINDOW_BYTES))
         .max_concurrent_multipath_paths(4)
         .no_path_timeout(Some(Duration::from_secs(30)))
+        .ack_frequency_config(Some(AckFrequencyConfig::default()))
         .enable_segmentation_offload(false)
         .congestion_controller_factory(std::sync::Arc::new(congestion));
     config
@@ -122,6 +125,7 @@ fn paths_that_never_arrived_do_not_use_up_the_ids() {
 fn a_connection_may_be_without_a_path_for_as_long_as_it_may_be_silent() {
     let mut network = Network::connected(2, transport());
     let second = second_path(&mut network);
+    network.run(Duration::from_millis(500));
     network.losses = Box::new(|_, _, _| true);
     let now = network.now;
     for (side, closed) in [(0, second), (1, noq_proto::PathId::ZERO)] {
@@ -131,9 +135,17 @@ fn a_connection_may_be_without_a_path_for_as_long_as_it_may_be_silent() {
             .expect("closes");
     }
     network.run(Duration::from_millis(50));
+    // Both words arrive.
     network.losses = Box::new(|_, _, _| false);
-    // The second word arrives, and the acceptor has no path.
     network.run(Duration::from_secs(5));
+    for side in &mut network.sides {
+        let connection = side.connection();
+        assert_eq!(connection.paths(), []);
+        // What waits, waits on.
+        let data = bytes::Bytes::from_static(&[1; 100]);
+        connection.datagrams().send(data, true).expect("takes it");
+    }
+    network.run(Duration::from_secs(1));
     second_path(&mut network);
     let (id, written) = network.write(0, 100_000);
     network.run_until(|network| network.sides[1].read.get(&id) == Some(&(written as u64)));

@@ -123,6 +123,8 @@ struct Target {
     told: bool,
     /// Nobody named it: a packet came from there.
     learned: bool,
+    /// A packet came from there since it was last tried.
+    speaks: bool,
 }
 
 #[derive(Debug)]
@@ -305,7 +307,11 @@ impl Table {
     /// Where the peer may be reached, best first.
     pub fn set_targets(&mut self, networks: &[Network], now: Instant) {
         let mut old = std::mem::take(&mut self.targets);
-        for network in networks.iter().take(MAX_TARGETS) {
+        for network in networks {
+            let is_named = self.targets.iter().any(|target| target.network == *network);
+            if is_named || self.targets.len() >= MAX_TARGETS {
+                continue;
+            }
             let known = old.iter().position(|target| target.network == *network);
             self.targets.push(match known {
                 Some(index) => Target {
@@ -319,6 +325,7 @@ impl Table {
                     unanswered: 0,
                     told: false,
                     learned: false,
+                    speaks: false,
                 },
             });
         }
@@ -332,7 +339,6 @@ impl Table {
     }
 
     pub fn observe(&mut self, id: PathId, seen: Observation, now: Instant) {
-        let alone = !self.has_alternatives();
         let Some(path) = self.path_mut(id) else {
             return;
         };
@@ -343,7 +349,7 @@ impl Table {
             // It works from this host's other address: behind a relay or a router the other side sees no difference. What came just
             // before may be read just after.
             let late = |since| now.saturating_duration_since(since) >= LEAST_SILENCE;
-            if alone && path.stranded.is_some_and(late) {
+            if path.stranded.is_some_and(late) {
                 (path.stranded, path.local) = (None, None);
             }
             path.wait_anew(now);
@@ -376,9 +382,11 @@ impl Table {
             id != path.id && since(heard_at).is_some_and(|since| since >= QUIET)
         });
         let answered = since(path.answered_at).is_some_and(|since| since < QUIET);
-        // What was asked there may be lost: who speaks from there now would answer.
-        let opening = path.state() == PathState::Opening && path.opened_at + QUIET <= now;
-        path.answer |= !answered && (opening || quiet && path.is_healthy());
+        // What was asked there may be lost, and who speaks from there now would answer. Once: anyone can speak as from there.
+        let ask_again = path.state() == PathState::Opening
+            && path.answered_at.is_none()
+            && path.opened_at + QUIET <= now;
+        path.answer |= ask_again || quiet && !answered && path.is_healthy();
         path.answer
     }
 
@@ -387,12 +395,24 @@ impl Table {
         if now < self.learn_at {
             return false;
         }
-        self.learn_at = now + LEARN_INTERVAL;
-        let named = |target: &&mut Target| target.network.remote == remote;
-        if let Some(target) = self.targets.iter_mut().find(named) {
-            target.open_at = target.open_at.min(now);
-            return true;
+        let mut named = self
+            .targets
+            .iter_mut()
+            .filter(|target| target.network.remote == remote)
+            .peekable();
+        if named.peek().is_some() {
+            let mut waits = false;
+            for target in named {
+                waits |= target.open_at > now;
+                target.open_at = target.open_at.min(now);
+                target.speaks = true;
+            }
+            if waits {
+                self.learn_at = now + LEARN_INTERVAL;
+            }
+            return waits;
         }
+        self.learn_at = now + LEARN_INTERVAL;
         let is_tried = |target: &Target| {
             let leads_there = |path: &&Path| path.network.remote == target.network.remote;
             let mut paths = self.paths.iter().filter(leads_there);
@@ -415,6 +435,7 @@ impl Table {
             unanswered: 0,
             told: true,
             learned: true,
+            speaks: true,
         });
         true
     }
@@ -493,6 +514,10 @@ impl Table {
         let path = self.paths.remove(index);
         if !path.closing {
             self.give_up(&path, reason, now);
+        }
+        // What was on its way over it says nothing new.
+        if path.established_at.is_some() && self.paths.iter().any(Path::is_healthy) {
+            self.learn_at = self.learn_at.max(now + LEARN_INTERVAL);
         }
         // What they carried is resent on the others, and acknowledged there anew.
         for path in &mut self.paths {
@@ -691,9 +716,13 @@ impl Table {
     fn close_the_dead(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let answering = self.paths.iter().any(Path::is_usable);
         let mut dead = Vec::new();
+        let mut others = self.count_open().saturating_sub(1);
         for path in &mut self.paths {
-            let gave_up = path.established_at.is_none()
-                && now.saturating_duration_since(path.opened_at) >= GIVE_UP;
+            // The last is kept as long as there is no other: the library does not let go of it.
+            let gave_up = path.state() == PathState::Opening
+                && now.saturating_duration_since(path.opened_at) >= GIVE_UP
+                && others > 0;
+            others -= usize::from(gave_up);
             let reason = if gave_up {
                 Some(path.hint.unwrap_or(PathReason::PeerUnavailable))
             } else if path.stranded.is_some() {
@@ -776,32 +805,25 @@ impl Table {
     }
 
     fn open_targets(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let alive = |path: &&Path| !path.closing;
-        let mut opening = self
-            .paths
-            .iter()
-            .filter(alive)
-            .filter(|path| path.established_at.is_none())
-            .count();
+        let targets = self.targets.iter().enumerate();
+        let due = targets.filter(|(index, target)| target.open_at <= now && !self.is_open(*index));
+        let mut due: Vec<&Target> = due.map(|(_, target)| target).collect();
+        // Those that can't be reached from here wait for those that may be.
+        due.sort_by_key(|target| (!target.speaks, target.unanswered));
+        let mut opening = self.count_opening();
         let mut known = self.paths.len();
-        let mut due = Vec::new();
-        for (index, target) in self.targets.iter().enumerate() {
-            let leads_there =
-                |path: &Path| !path.closing && path.suspect.is_none() && self.rank(path) == index;
-            if target.open_at > now || self.paths.iter().any(leads_there) {
-                continue;
-            }
-            if opening >= MAX_OPENING || known >= MAX_PATHS {
-                break;
-            }
-            opening += 1;
-            known += 1;
-            due.push(target.network);
-        }
+        due.retain(|target| {
+            let has_room = known < MAX_PATHS && (target.speaks || opening < MAX_OPENING);
+            opening += usize::from(has_room);
+            known += usize::from(has_room);
+            has_room
+        });
+        let due: Vec<Network> = due.into_iter().map(|target| target.network).collect();
         // Until it is known what became of it.
         for network in &due {
             if let Some(target) = self.target_of(*network) {
                 target.open_at = now + GIVE_UP;
+                target.speaks = false;
             }
         }
         actions.extend(due.into_iter().map(Action::Open));
@@ -833,8 +855,9 @@ impl Table {
     pub fn next_timeout(&self) -> Option<Instant> {
         let mut next = self.has_alternatives().then_some(self.ping_at);
         let mut consider = |at: Option<Instant>| next = next.min(at).or(next).or(at);
+        let is_alone = self.count_open() == 1;
         for path in self.paths.iter().filter(|path| !path.closing) {
-            if path.established_at.is_none() {
+            if path.established_at.is_none() && !is_alone {
                 consider(Some(path.opened_at + GIVE_UP));
             }
             if let Some(since) = path.waiting_since.filter(|_| path.is_healthy()) {
@@ -856,18 +879,30 @@ impl Table {
     }
 
     fn next_opening(&self) -> Option<Instant> {
-        let opening = |path: &&Path| !path.closing && path.established_at.is_none();
-        if self.paths.iter().filter(opening).count() >= MAX_OPENING || self.paths.len() >= MAX_PATHS
-        {
+        if self.paths.len() >= MAX_PATHS {
             return None;
         }
-        let closed = self.targets.iter().enumerate().filter(|(index, _)| {
-            !self
-                .paths
-                .iter()
-                .any(|path| !path.closing && path.suspect.is_none() && self.rank(path) == *index)
-        });
-        closed.map(|(_, target)| target.open_at).min()
+        let is_full = self.count_opening() >= MAX_OPENING;
+        let targets = self.targets.iter().enumerate();
+        let may_be_tried =
+            targets.filter(|(index, target)| (target.speaks || !is_full) && !self.is_open(*index));
+        may_be_tried.map(|(_, target)| target.open_at).min()
+    }
+
+    /// Whether a path leads to that target, unless it is suspect.
+    fn is_open(&self, target: usize) -> bool {
+        let open = |path: &Path| !path.closing && path.suspect.is_none();
+        let mut paths = self.paths.iter();
+        paths.any(|path| open(path) && self.rank(path) == target)
+    }
+
+    fn count_open(&self) -> usize {
+        self.paths.iter().filter(|path| !path.closing).count()
+    }
+
+    fn count_opening(&self) -> usize {
+        let opening = |path: &&Path| path.state() == PathState::Opening;
+        self.paths.iter().filter(opening).count()
     }
 
     fn next_promotion(&self) -> Option<Instant> {

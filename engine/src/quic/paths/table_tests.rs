@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use noq_proto::{PathId, PathStatus, TransportConfig, VarInt};
+use noq_proto::{AckFrequencyConfig, PathId, PathStatus, TransportConfig, VarInt};
 use proptest::prelude::*;
 
 use super::reason::PathReason;
-use super::table::{Action, Network, Observation, PathState, Table};
+use super::table::{Action, Network, Observation, Path, PathState, Table};
 use crate::quic::network::{Network as Net, address};
 
 const MS: Duration = Duration::from_millis(1);
@@ -279,6 +279,7 @@ fn transport() -> TransportConfig {
         .initial_rtt(100 * MS)
         .max_idle_timeout(Some(VarInt::from_u32(8_000).into()))
         .no_path_timeout(Some(8_000 * MS))
+        .ack_frequency_config(Some(AckFrequencyConfig::default()))
         .keep_alive_interval(Some(2_500 * MS))
         .stream_receive_window(VarInt::from_u32(16 << 20))
         .enable_segmentation_offload(false);
@@ -520,6 +521,91 @@ fn who_sends_as_from_anywhere_makes_one_attempt_at_a_time() {
     }
 }
 
+/// It was asked for once more each time that anyone spoke from there.
+#[test]
+fn who_speaks_from_where_a_path_is_being_opened_is_asked_once_more() {
+    let start = Instant::now();
+    let mut table = Table::new(true, place(0), start);
+    table.set_targets(&[place(0), place(1)], start);
+    assert_eq!(table.poll(start), [Action::Open(place(1))]);
+    let id = PathId::from(1u32);
+    table.opened(id, place(1), start);
+    let mut asked = 0;
+    for later in 0..2_000 {
+        let now = start + later * MS;
+        table.observe(PathId::ZERO, acknowledged(later.into()), now);
+        table.heard(place(1), now);
+        let actions = table.poll(now).into_iter();
+        asked += actions.filter(|action| *action == Action::Ping(id)).count();
+    }
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn what_comes_late_from_a_path_that_died_does_not_reopen_it() {
+    let start = Instant::now();
+    let mut table = two_paths(start);
+    table.closed(PathId::from(1u32), PathReason::Timeout, start);
+    for later in 0..249 {
+        let now = start + later * MS;
+        table.observe(PathId::ZERO, acknowledged(later.into()), now);
+        assert!(!table.heard(place(1), now));
+        assert!(!table.poll(now).contains(&Action::Open(place(1))));
+    }
+    next_opening(&mut table, start + 249 * MS, place(1));
+}
+
+#[test]
+fn who_answered_or_speaks_is_tried_before_those_that_never_did() {
+    let start = Instant::now();
+    let mut table = Table::new(true, place(2), start);
+    table.set_targets(&[place(0), place(1), place(2)], start);
+    table.poll(start);
+    for number in [0, 1] {
+        let id = PathId::from(u32::from(number) + 1);
+        table.opened(id, place(number), start);
+        table.closed(id, PathReason::PeerUnavailable, start);
+    }
+    table.observe(PathId::ZERO, acknowledged(1), start);
+    let mut now = start;
+    let mut opened = Vec::new();
+    while opened.is_empty() {
+        now += 10 * MS;
+        let actions = table.poll(now).into_iter();
+        opened.extend(actions.filter(|action| matches!(action, Action::Open(_))));
+    }
+    assert_eq!(opened, [Action::Open(place(2)), Action::Open(place(0))]);
+    for (id, number) in [(3u32, 2), (4, 0)] {
+        table.opened(PathId::from(id), place(number), now);
+    }
+    assert!(table.heard(place(7), now + MS));
+    let actions = table.poll(now + MS);
+    assert!(actions.contains(&Action::Open(place(7))), "{actions:?}");
+}
+
+/// The library does not let go of the last path.
+#[test]
+fn an_attempt_that_is_alone_goes_on_until_another_begins() {
+    let start = Instant::now();
+    let mut table = Table::new(true, place(0), start);
+    table.set_targets(&[place(0)], start);
+    table.closed(PathId::ZERO, PathReason::Timeout, start);
+    let begun = next_opening(&mut table, start, place(0));
+    let id = PathId::from(1u32);
+    table.opened(id, place(0), begun);
+    for later in 0..6_000 {
+        let now = begun + later * MS;
+        assert_eq!(table.poll(now), []);
+        assert!(table.next_timeout().is_none_or(|at| at > now), "{later}");
+    }
+    let now = begun + 6_000 * MS;
+    table.set_targets(&[place(0), place(1)], now);
+    assert_eq!(table.poll(now), [Action::Open(place(1))]);
+    table.opened(PathId::from(2u32), place(1), now);
+    let given_up = Action::Close(id, PathReason::PeerUnavailable);
+    assert!(table.poll(now).contains(&given_up));
+}
+
 #[test]
 fn what_was_learned_takes_no_packets_from_a_path_that_answers() {
     let start = Instant::now();
@@ -573,6 +659,7 @@ enum Step {
     Hint(u8),
     Targets(Vec<u8>),
     Status(usize, bool),
+    Strand,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -585,6 +672,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8u8).prop_map(Step::Hint),
         1 => proptest::collection::vec(0..8u8, 0..8).prop_map(Step::Targets),
         1 => (0..12usize, any::<bool>()).prop_map(|(path, active)| Step::Status(path, active)),
+        1 => Just(Step::Strand),
     ]
 }
 
@@ -657,26 +745,33 @@ proptest! {
                     let status = if active { PathStatus::Available } else { PathStatus::Backup };
                     if !dials { table.set_status(id, status); }
                 },
+                Step::Strand => { table.strand(|_| true, now); }
             }
             let answering = |table: &Table| table.paths.iter().filter(|path| matches!(path.state(), PathState::Active | PathState::Backup)).count();
-            for action in table.poll(now) {
-                match action {
-                    Action::Open(network) => {
-                        prop_assert!(dials);
-                        table.opened(PathId::from(next_id), network, now);
-                        next_id += 1;
-                    }
-                    Action::Close(id, _) => {
-                        let path = table.paths.iter().find(|path| path.id == id);
-                        prop_assert_eq!(path.map(|path| path.state()), Some(PathState::Closed));
-                        let was_up = path.is_some_and(|path| path.established_at.is_some());
-                        prop_assert!(!was_up || answering(&table) > 0, "closed the last path");
-                    }
-                    Action::SetStatus(id, _) | Action::Ping(id) => {
-                        prop_assert!(table.paths.iter().any(|path| path.id == id && path.state() != PathState::Closed));
+            // What one look changes, the next may see.
+            for _ in 0..3 {
+                for action in table.poll(now) {
+                    match action {
+                        Action::Open(network) => {
+                            prop_assert!(dials);
+                            table.opened(PathId::from(next_id), network, now);
+                            next_id += 1;
+                        }
+                        Action::Close(id, _) => {
+                            let path = table.paths.iter().find(|path| path.id == id);
+                            prop_assert_eq!(path.map(|path| path.state()), Some(PathState::Closed));
+                            let stays = |path: &Path| path.id != id && path.state() != PathState::Closed;
+                            prop_assert!(table.paths.iter().any(stays), "the library would keep it");
+                            let was_up = path.is_some_and(|path| path.established_at.is_some());
+                            prop_assert!(!was_up || answering(&table) > 0, "closed the last path");
+                        }
+                        Action::SetStatus(id, _) | Action::Ping(id) => {
+                            prop_assert!(table.paths.iter().any(|path| path.id == id && path.state() != PathState::Closed));
+                        }
                     }
                 }
             }
+            prop_assert!(table.next_timeout().is_none_or(|at| at > now), "it would be looked at all the time");
             prop_assert!(table.paths.len() <= 12);
             prop_assert!(table.take_changes().len() <= 32);
             let active = table.paths.iter().filter(|path| path.state() == PathState::Active).count();
