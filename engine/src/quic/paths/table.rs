@@ -125,6 +125,8 @@ struct Target {
     learned: bool,
     /// A packet came from there since it was last tried.
     speaks: bool,
+    /// When its last path ended, while another one answered.
+    ended_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -326,6 +328,7 @@ impl Table {
                     told: false,
                     learned: false,
                     speaks: false,
+                    ended_at: None,
                 },
             });
         }
@@ -395,14 +398,13 @@ impl Table {
         if now < self.learn_at {
             return false;
         }
-        let mut named = self
-            .targets
-            .iter_mut()
-            .filter(|target| target.network.remote == remote)
-            .peekable();
+        let leads_there = |target: &&mut Target| target.network.remote == remote;
+        let mut named = self.targets.iter_mut().filter(leads_there).peekable();
         if named.peek().is_some() {
+            // What was on its way when a path ended says nothing new.
+            let is_late = |at: Instant| now.saturating_duration_since(at) < LEARN_INTERVAL;
             let mut waits = false;
-            for target in named {
+            for target in named.filter(|target| !target.ended_at.is_some_and(is_late)) {
                 waits |= target.open_at > now;
                 target.open_at = target.open_at.min(now);
                 target.speaks = true;
@@ -436,6 +438,7 @@ impl Table {
             told: true,
             learned: true,
             speaks: true,
+            ended_at: None,
         });
         true
     }
@@ -514,10 +517,6 @@ impl Table {
         let path = self.paths.remove(index);
         if !path.closing {
             self.give_up(&path, reason, now);
-        }
-        // What was on its way over it says nothing new.
-        if path.established_at.is_some() && self.paths.iter().any(Path::is_healthy) {
-            self.learn_at = self.learn_at.max(now + LEARN_INTERVAL);
         }
         // What they carried is resent on the others, and acknowledged there anew.
         for path in &mut self.paths {
@@ -617,6 +616,7 @@ impl Table {
             .established_at
             .is_some_and(|at| now.duration_since(at) >= GOOD_AS_NEW);
         let network = path.used();
+        let answering = self.paths.iter().any(Path::is_healthy);
         let Some(target) = self.target_of(network) else {
             if path.established_at.is_none() {
                 return;
@@ -626,12 +626,14 @@ impl Table {
         if lasted {
             target.failures = 0;
         }
+        let was_open = path.established_at.is_some();
+        target.ended_at = (was_open && answering).then_some(now);
         if path.stranded.is_some() {
             // No fault of the target's: another address of ours may reach it already.
             target.open_at = now;
             return self.tell(network.remote, PathState::Closed, Some(reason));
         }
-        if path.established_at.is_some() {
+        if was_open {
             target.told = false;
             target.failures = target.failures.saturating_add(1);
         }
