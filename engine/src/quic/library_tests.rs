@@ -149,6 +149,7 @@ fn a_connection_may_be_without_a_path_for_as_long_as_it_may_be_silent() {
     second_path(&mut network);
     let (id, written) = network.write(0, 100_000);
     network.run_until(|network| network.sides[1].read.get(&id) == Some(&(written as u64)));
+    assert_eq!(network.sides.map(|side| side.datagrams), [1, 1]);
 }
 
 /// The challenges of a path that does not answer become rare.

@@ -166,6 +166,10 @@ impl Path {
         }
     }
 
+    fn is_opening(&self) -> bool {
+        self.established_at.is_none() && !self.closing
+    }
+
     fn is_established(&self) -> bool {
         self.established_at.is_some() && !self.closing
     }
@@ -386,9 +390,8 @@ impl Table {
         });
         let answered = since(path.answered_at).is_some_and(|since| since < QUIET);
         // What was asked there may be lost, and who speaks from there now would answer. Once: anyone can speak as from there.
-        let ask_again = path.state() == PathState::Opening
-            && path.answered_at.is_none()
-            && path.opened_at + QUIET <= now;
+        let ask_again =
+            path.is_opening() && path.answered_at.is_none() && path.opened_at + QUIET <= now;
         path.answer |= ask_again || quiet && !answered && path.is_healthy();
         path.answer
     }
@@ -418,7 +421,7 @@ impl Table {
         let is_tried = |target: &Target| {
             let leads_there = |path: &&Path| path.network.remote == target.network.remote;
             let mut paths = self.paths.iter().filter(leads_there);
-            target.learned && paths.any(|path| path.established_at.is_none() && !path.closing)
+            target.learned && paths.any(Path::is_opening)
         };
         if self.targets.iter().any(is_tried) {
             return false;
@@ -441,6 +444,10 @@ impl Table {
             ended_at: None,
         });
         true
+    }
+
+    fn any_answers(&self) -> bool {
+        self.paths.iter().any(Path::is_healthy)
     }
 
     /// Whether another path than this was heard since.
@@ -588,7 +595,7 @@ impl Table {
     }
 
     fn fail(&mut self, network: Network, reason: PathReason, now: Instant) {
-        let answering = self.paths.iter().any(Path::is_healthy);
+        let answering = self.any_answers();
         let Some(target) = self.target_of(network) else {
             return;
         };
@@ -616,7 +623,7 @@ impl Table {
             .established_at
             .is_some_and(|at| now.duration_since(at) >= GOOD_AS_NEW);
         let network = path.used();
-        let answering = self.paths.iter().any(Path::is_healthy);
+        let answering = self.any_answers();
         let Some(target) = self.target_of(network) else {
             if path.established_at.is_none() {
                 return;
@@ -702,7 +709,7 @@ impl Table {
             path.suspect = Some(reason);
             suspects.push((path.network.remote, reason));
         }
-        if !suspects.is_empty() && !self.paths.iter().any(Path::is_healthy) {
+        if !suspects.is_empty() && !self.any_answers() {
             self.try_again(now);
         }
         for (remote, reason) in suspects {
@@ -721,7 +728,7 @@ impl Table {
         let mut others = self.count_open().saturating_sub(1);
         for path in &mut self.paths {
             // The last is kept as long as there is no other: the library does not let go of it.
-            let gave_up = path.state() == PathState::Opening
+            let gave_up = path.is_opening()
                 && now.saturating_duration_since(path.opened_at) >= GIVE_UP
                 && others > 0;
             others -= usize::from(gave_up);
@@ -859,7 +866,7 @@ impl Table {
         let mut consider = |at: Option<Instant>| next = next.min(at).or(next).or(at);
         let is_alone = self.count_open() == 1;
         for path in self.paths.iter().filter(|path| !path.closing) {
-            if path.established_at.is_none() && !is_alone {
+            if path.is_opening() && !is_alone {
                 consider(Some(path.opened_at + GIVE_UP));
             }
             if let Some(since) = path.waiting_since.filter(|_| path.is_healthy()) {
@@ -903,8 +910,7 @@ impl Table {
     }
 
     fn count_opening(&self) -> usize {
-        let opening = |path: &&Path| path.state() == PathState::Opening;
-        self.paths.iter().filter(opening).count()
+        self.paths.iter().filter(|path| path.is_opening()).count()
     }
 
     fn next_promotion(&self) -> Option<Instant> {

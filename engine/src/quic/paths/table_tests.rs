@@ -521,7 +521,6 @@ fn who_sends_as_from_anywhere_makes_one_attempt_at_a_time() {
     }
 }
 
-/// It was asked for once more each time that anyone spoke from there.
 #[test]
 fn who_speaks_from_where_a_path_is_being_opened_is_asked_once_more() {
     let start = Instant::now();
